@@ -1,0 +1,135 @@
+package tracer
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+// Recorder takes events. Record returns the number that the event got, 0 when it
+// was not recorded. It never blocks, keeps no bytes of the caller's, and never
+// calls back into the caller. A nil Recorder means tracing is off.
+type Recorder interface {
+	Record(Event) uint64
+}
+
+// Sink is where a Bus brings its events: one goroutine calls it, in the order of N.
+type Sink interface {
+	// Start is called once, before any event.
+	Start(Header) error
+	// Write is called with runs of events; it must not keep the slice.
+	Write([]Event) error
+	// Close flushes. It is called once, after the last Write.
+	Close() error
+}
+
+// defaultQueue is how many events a sink may be behind before it loses segments.
+const defaultQueue = 1 << 16
+
+// BusOptions are a Bus's settings; the zero value is ready.
+type BusOptions struct {
+	// Now returns the time since the trace started; it never goes back. Nil means
+	// the time since NewBus, by the machine's monotonic clock.
+	Now func() time.Duration
+	// Queue is how many events each sink may be behind; 0 means 65536.
+	Queue int
+	// Started stands in the header. Zero means now.
+	Started time.Time
+	// OnError is told, once a sink, of the first error that the sink returned. The
+	// sink gets no further events. It is called on the sink's goroutine.
+	OnError func(error)
+}
+
+// Bus numbers events, stamps their times and hands each to every sink. Record may
+// be called from any goroutine, until Close.
+type Bus struct {
+	now    func() time.Duration
+	mu     sync.Mutex
+	n      uint64
+	queues []*queue
+	closed bool
+}
+
+// NewBus starts a Bus: it calls every sink's Start with h, and one goroutine a
+// sink, which Close stops and waits for. On an error it closes what it started.
+func NewBus(h Header, opts BusOptions, sinks ...Sink) (*Bus, error) {
+	start := time.Now()
+	b := &Bus{now: opts.Now}
+	if b.now == nil {
+		b.now = func() time.Duration { return time.Since(start) }
+	}
+	if opts.Queue == 0 {
+		opts.Queue = defaultQueue
+	}
+	h.Started = opts.Started
+	if h.Started.IsZero() {
+		h.Started = start
+	}
+	for i, s := range sinks {
+		if err := s.Start(h); err != nil {
+			for _, started := range sinks[:i] {
+				err = errors.Join(err, started.Close())
+			}
+			return nil, err
+		}
+	}
+	for _, s := range sinks {
+		q := newQueue(s, opts.Queue, opts.OnError)
+		b.queues = append(b.queues, q)
+		go q.run()
+	}
+	return b, nil
+}
+
+// Record implements Recorder: it stamps N and T and queues the event.
+func (b *Bus) Record(e Event) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0
+	}
+	b.n++
+	e.N = b.n
+	e.T = b.now()
+	for _, q := range b.queues {
+		q.push(e)
+	}
+	return e.N
+}
+
+// Close lets every sink write what is queued, closes them and returns what they
+// erred with. Events recorded afterwards are ignored.
+func (b *Bus) Close() error {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return nil
+	}
+	b.closed = true
+	b.mu.Unlock()
+	var err error
+	for _, q := range b.queues {
+		err = errors.Join(err, q.close())
+	}
+	return err
+}
+
+// AtLevel returns a Recorder that passes to r what level l holds.
+func AtLevel(r Recorder, l Level) Recorder {
+	if r == nil || l == LevelOff {
+		return nil
+	}
+	return leveled{r, l}
+}
+
+type leveled struct {
+	r Recorder
+	l Level
+}
+
+func (f leveled) Record(e Event) uint64 {
+	if LevelOf(e.Body.Type()) > f.l {
+		return 0
+	}
+	return f.r.Record(e)
+}

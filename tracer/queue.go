@@ -1,0 +1,119 @@
+package tracer
+
+import (
+	"errors"
+	"sync"
+)
+
+// queue is one sink's bounded queue and the goroutine that empties it.
+type queue struct {
+	sink    Sink
+	max     int
+	onError func(error)
+	done    chan struct{}
+
+	mu      sync.Mutex
+	wake    sync.Cond
+	pending []Event
+	spare   []Event // the slice that the goroutine has finished with
+	lost    Event   // the run of dropped events that is not queued yet; Body nil for none
+	closed  bool
+	failed  bool
+	err     error
+}
+
+func newQueue(s Sink, limit int, onError func(error)) *queue {
+	q := &queue{sink: s, max: limit, onError: onError, done: make(chan struct{})}
+	q.wake.L = &q.mu
+	return q
+}
+
+// push queues e, or drops it where it may be and the queue is full.
+func (q *queue) push(e Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || q.failed {
+		return
+	}
+	if len(q.pending) >= q.max && droppable(e.Body.Type()) {
+		q.drop(e)
+		return
+	}
+	q.flushLost()
+	q.pending = append(q.pending, e)
+	if len(q.pending) == 1 {
+		q.wake.Signal()
+	}
+}
+
+// droppable tells which events give way when a sink falls behind.
+func droppable(t Type) bool { return LevelOf(t) > LevelStates }
+
+func (q *queue) drop(e Event) {
+	if l, ok := q.lost.Body.(*Lost); ok {
+		if l.Of == e.Body.Type() && q.lost.N+l.Missed == e.N {
+			l.Missed++
+			return
+		}
+		q.flushLost()
+	}
+	q.lost = Event{N: e.N, T: e.T, Stack: e.Stack, Body: &Lost{Missed: 1, Of: e.Body.Type()}}
+}
+
+func (q *queue) flushLost() {
+	if q.lost.Body != nil {
+		q.pending = append(q.pending, q.lost)
+		q.lost = Event{}
+	}
+}
+
+// take waits for events and returns them; ok is false when there will be no more.
+func (q *queue) take() (events []Event, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.pending) == 0 && !q.closed {
+		q.wake.Wait()
+	}
+	if q.closed {
+		q.flushLost()
+	}
+	if len(q.pending) == 0 {
+		return nil, false
+	}
+	events = q.pending
+	q.pending, q.spare = q.spare[:0], nil
+	return events, true
+}
+
+func (q *queue) run() {
+	defer close(q.done)
+	for {
+		events, ok := q.take()
+		if !ok {
+			return
+		}
+		err := q.sink.Write(events)
+		clear(events)
+		q.mu.Lock()
+		q.spare = events[:0]
+		if err != nil {
+			q.failed, q.err, q.pending = true, err, nil
+		}
+		q.mu.Unlock()
+		if err != nil {
+			if q.onError != nil {
+				q.onError(err)
+			}
+			return
+		}
+	}
+}
+
+func (q *queue) close() error {
+	q.mu.Lock()
+	q.closed = true
+	q.wake.Signal()
+	q.mu.Unlock()
+	<-q.done
+	return errors.Join(q.err, q.sink.Close())
+}
