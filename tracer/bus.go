@@ -3,6 +3,7 @@ package tracer
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,6 +12,10 @@ import (
 // calls back into the caller. A nil Recorder means tracing is off.
 type Recorder interface {
 	Record(Event) uint64
+	// NewConn returns the next connection's id within the trace: 1, 2, 3, …
+	NewConn() uint32
+	// Now returns the time since the trace started, as Event.T is measured.
+	Now() time.Duration
 }
 
 // Sink is where a Bus brings its events: one goroutine calls it, in the order of N.
@@ -31,12 +36,13 @@ type BusOptions struct {
 	// Now returns the time since the trace started; it never goes back. Nil means
 	// the time since NewBus, by the machine's monotonic clock.
 	Now func() time.Duration
-	// Queue is how many events each sink may be behind; 0 means 65536.
+	// Queue is how many events each sink may be behind; 0 or less means 65536.
 	Queue int
 	// Started stands in the header. Zero means now.
 	Started time.Time
 	// OnError is told, once a sink, of the first error that the sink returned. The
-	// sink gets no further events. It is called on the sink's goroutine.
+	// sink gets no further events. It is called on the sink's goroutine, which Close
+	// waits for: it must not call Close.
 	OnError func(error)
 }
 
@@ -44,21 +50,23 @@ type BusOptions struct {
 // be called from any goroutine, until Close.
 type Bus struct {
 	now    func() time.Duration
+	conns  atomic.Uint32
 	mu     sync.Mutex
 	n      uint64
 	queues []*queue
 	closed bool
+	done   chan struct{} // closed when the first Close is through
 }
 
 // NewBus starts a Bus: it calls every sink's Start with h, and one goroutine a
 // sink, which Close stops and waits for. On an error it closes what it started.
 func NewBus(h Header, opts BusOptions, sinks ...Sink) (*Bus, error) {
 	start := time.Now()
-	b := &Bus{now: opts.Now}
+	b := &Bus{now: opts.Now, done: make(chan struct{})}
 	if b.now == nil {
 		b.now = func() time.Duration { return time.Since(start) }
 	}
-	if opts.Queue == 0 {
+	if opts.Queue <= 0 {
 		opts.Queue = defaultQueue
 	}
 	h.Started = opts.Started
@@ -97,16 +105,25 @@ func (b *Bus) Record(e Event) uint64 {
 	return e.N
 }
 
+// NewConn implements Recorder.
+func (b *Bus) NewConn() uint32 { return b.conns.Add(1) }
+
+// Now implements Recorder.
+func (b *Bus) Now() time.Duration { return b.now() }
+
 // Close lets every sink write what is queued, closes them and returns what they
-// erred with. Events recorded afterwards are ignored.
+// erred with. Events recorded afterwards are ignored. A further Close waits for the
+// first and returns nil.
 func (b *Bus) Close() error {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
+		<-b.done
 		return nil
 	}
 	b.closed = true
 	b.mu.Unlock()
+	defer close(b.done)
 	var err error
 	for _, q := range b.queues {
 		err = errors.Join(err, q.close())
@@ -133,3 +150,7 @@ func (f leveled) Record(e Event) uint64 {
 	}
 	return f.r.Record(e)
 }
+
+func (f leveled) NewConn() uint32 { return f.r.NewConn() }
+
+func (f leveled) Now() time.Duration { return f.r.Now() }

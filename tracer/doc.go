@@ -17,5 +17,6 @@
 //
 // A sink that falls behind loses segments, timers, tcb and datagram events first
 // and each run of them is replaced by one [Lost] event that bears the first
-// missing number. State changes, calls and ends are never dropped.
+// missing number and how many are missing. State changes, calls and ends are never
+// dropped. So in what a sink gets, N rises by one, or by Missed after a Lost.
 package tracer

@@ -187,7 +187,8 @@ type Timer struct {
 }
 
 // TCBVar is one variable of the transmission control block: Value in bytes or
-// nanoseconds (names that end in _ns), or Text for a variable that is a word.
+// nanoseconds (names that end in _ns), or Text for a variable that is a word. A
+// name must not be one of the fields that every event has, nor "after".
 type TCBVar struct {
 	Name  string
 	Value int64
@@ -239,7 +240,7 @@ type End struct {
 // would have stood: N is the first missing number, Missed how many are missing.
 type Lost struct {
 	Missed uint64
-	Of     Type
+	Of     Type // "" when they were of several types
 }
 
 // Type implements Body.

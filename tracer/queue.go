@@ -39,9 +39,10 @@ func (q *queue) push(e Event) {
 		q.drop(e)
 		return
 	}
+	idle := len(q.pending) == 0
 	q.flushLost()
 	q.pending = append(q.pending, e)
-	if len(q.pending) == 1 {
+	if idle {
 		q.wake.Signal()
 	}
 }
@@ -49,10 +50,18 @@ func (q *queue) push(e Event) {
 // droppable tells which events give way when a sink falls behind.
 func droppable(t Type) bool { return LevelOf(t) > LevelStates }
 
+// drop puts e into the run of dropped events. A run is one event whatever it is
+// made of, so that a queue which stays full does not grow by what it drops.
 func (q *queue) drop(e Event) {
 	if l, ok := q.lost.Body.(*Lost); ok {
-		if l.Of == e.Body.Type() && q.lost.N+l.Missed == e.N {
+		if q.lost.N+l.Missed == e.N {
 			l.Missed++
+			if l.Of != e.Body.Type() {
+				l.Of = ""
+			}
+			if q.lost.Stack != e.Stack {
+				q.lost.Stack = ""
+			}
 			return
 		}
 		q.flushLost()
@@ -74,9 +83,8 @@ func (q *queue) take() (events []Event, ok bool) {
 	for len(q.pending) == 0 && !q.closed {
 		q.wake.Wait()
 	}
-	if q.closed {
-		q.flushLost()
-	}
+	// Now, not with the next event: the sink would not learn of the gap until then.
+	q.flushLost()
 	if len(q.pending) == 0 {
 		return nil, false
 	}

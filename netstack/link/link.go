@@ -5,9 +5,16 @@
 // A link claims no checksum offload, so the stack verifies every checksum. No
 // frame, however malformed, ends a link's loop. Close stops the loop, Wait waits
 // for it.
+//
+// A link serves one stack, once: Attach(nil), which the stack calls when its NIC
+// is removed, ends the loop for good. Close and Wait the link before
+// stack.Stack.Wait: that one calls Link.Wait under the stack's lock, which a frame
+// still being delivered may need.
 package link
 
 import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"appliance/tracer"
@@ -23,4 +30,66 @@ type Link interface {
 	Done() <-chan struct{}
 	// Err tells why Done was closed: nil after Close.
 	Err() error
+}
+
+// Counters count what a link has carried and what it did not, in frames unless
+// said otherwise, as a NIC's statistics do.
+type Counters struct {
+	FramesIn, FramesOut uint64
+	BytesIn, BytesOut   uint64 // Ethernet header included, FCS not
+	// OtherHost were for another station's MAC address; Outgoing were sent from
+	// the interface by its own kernel.
+	OtherHost, Outgoing uint64
+	// Runts were shorter than an Ethernet header, VLAN carried an 802.1Q or
+	// 802.1ad tag, Truncated were longer than 64 KB: all are discarded.
+	Runts, VLAN, Truncated uint64
+	// SuperFrames were longer than the MTU allows: segments that the peer's GSO,
+	// or GRO on the way, had merged. They are delivered.
+	SuperFrames uint64
+	// ChecksumsCompleted came with a TCP or UDP checksum that the sender had left
+	// to hardware that is not there; the link finished it.
+	ChecksumsCompleted uint64
+	// RxDrops were lost before the link read them, for want of buffer space;
+	// RxErrors are failed reads.
+	RxDrops, RxErrors uint64
+	// TxDrops found the device's queue full, TxErrors could not be sent for
+	// another reason: interface down, longer than the MTU.
+	TxDrops, TxErrors uint64
+}
+
+// vlanTPID tells whether an EtherType is a tag's (802.1Q, 802.1ad).
+func vlanTPID(t tcpip.NetworkProtocolNumber) bool {
+	return t == 0x8100 || t == 0x88a8
+}
+
+// packetTypeOf tells how a frame for dst concerns the station at own.
+func packetTypeOf(dst, own tcpip.LinkAddress) tcpip.PacketType {
+	switch {
+	case dst == header.EthernetBroadcastAddress:
+		return tcpip.PacketBroadcast
+	case header.IsMulticastEthernetAddress(dst):
+		return tcpip.PacketMulticast
+	case dst == own:
+		return tcpip.PacketHost
+	}
+	return tcpip.PacketOtherHost
+}
+
+// pushEthernetHeader writes the Ethernet header of an outgoing packet.
+func pushEthernetHeader(pkt *stack.PacketBuffer) {
+	eth := header.Ethernet(pkt.LinkHeader().Push(header.EthernetMinimumSize))
+	eth.Encode(&header.EthernetFields{
+		SrcAddr: pkt.EgressRoute.LocalLinkAddress,
+		DstAddr: pkt.EgressRoute.RemoteLinkAddress,
+		Type:    pkt.NetworkProtocolNumber,
+	})
+}
+
+// randomMAC makes a locally administered unicast address other than avoid.
+func randomMAC(avoid tcpip.LinkAddress) tcpip.LinkAddress {
+	for {
+		if mac := tcpip.GetRandMacAddr(); mac != avoid {
+			return mac
+		}
+	}
 }

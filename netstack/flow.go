@@ -1,0 +1,279 @@
+package netstack
+
+import (
+	"appliance/tracer"
+)
+
+// half is what the segments of one direction have shown.
+type half struct {
+	hasISN bool
+	isn    uint32
+	hasWS  bool
+	ws     uint8  // the window scale that its sender announced
+	next   uint32 // the sequence number after the highest seen
+	win    uint32 // the window last announced, bytes
+	ack    uint32 // the acknowledgment last sent
+	hasAck bool
+	fin    bool
+	segs   uint64
+	bytes  uint64     // payload, without repeats
+	gaps   []interval // sequence space below next that has not been seen
+
+	dupACKs  int    // in a row, sent by this side
+	sacks    bool   // its last ACK bore SACK blocks
+	rto      bool   // it is sending again after a retransmission time-out …
+	rtoUntil uint32 // … until this is acknowledged
+}
+
+// interval is [left, right) in sequence space.
+type interval struct{ left, right uint32 }
+
+// flow is what the segments of a connection have shown, both ways: it gives the
+// trace relative numbers, scaled windows and notes. It decides nothing of a state.
+type flow struct {
+	in, out     half
+	retransmits uint64
+}
+
+// halves returns the segment's own direction and the other.
+func (f *flow) halves(d tracer.Direction) (own, other *half) {
+	if d == tracer.In {
+		return &f.in, &f.out
+	}
+	return &f.out, &f.in
+}
+
+// tell completes a segment's event with what its connection knows, and learns from it.
+func (f *flow) tell(s *segment, body *tracer.Segment, why string) {
+	own, other := f.halves(s.dir)
+	if s.dropped != "" && s.dir == tracer.In {
+		f.relate(s, body, own, other)
+		return // the stack has not seen it
+	}
+	if s.flags.Has(tracer.SYN) && (!own.hasISN || own.isn != s.seq && own.bytes == 0) {
+		*own = half{hasISN: true, isn: s.seq, next: s.seq, segs: own.segs, hasWS: s.opts.HasWS, ws: s.opts.WS}
+	}
+	f.relate(s, body, own, other)
+	body.Notes = append(body.Notes, f.notes(s, body, own, other, why)...)
+	own.segs++
+	f.advance(s, own)
+	own.win = body.Win
+	f.acknowledge(s, body, own, other)
+}
+
+// acknowledge learns from a segment's acknowledgment.
+func (f *flow) acknowledge(s *segment, body *tracer.Segment, own, other *half) {
+	if !s.flags.Has(tracer.ACK) || s.flags.Has(tracer.RST) {
+		return
+	}
+	switch {
+	case own.hasAck && s.ack == own.ack && hasNote(body, noteDupACK):
+		own.dupACKs++
+	case s.ack != own.ack:
+		own.dupACKs = 0
+	}
+	own.ack, own.hasAck, own.sacks = s.ack, true, len(s.opts.SACK) > 0
+	if other.rto && !before(s.ack, other.rtoUntil) {
+		other.rto = false
+	}
+}
+
+func hasNote(body *tracer.Segment, note string) bool {
+	for _, n := range body.Notes {
+		if n == note {
+			return true
+		}
+	}
+	return false
+}
+
+// relate sets relative numbers and the window in bytes.
+func (f *flow) relate(s *segment, body *tracer.Segment, own, other *half) {
+	if own.hasISN {
+		body.HasRel, body.RelSeq = true, s.seq-own.isn
+	}
+	if other.hasISN && s.flags.Has(tracer.ACK) {
+		body.HasRelAck, body.RelAck = true, s.ack-other.isn
+	}
+	if own.hasWS && other.hasWS && !s.flags.Has(tracer.SYN) {
+		body.Win = uint32(s.win) << min(own.ws, 14) // RFC 7323, 2.3
+	}
+}
+
+// advance learns which sequence numbers the segment has shown.
+func (f *flow) advance(s *segment, own *half) {
+	if !own.hasISN || s.size() == 0 || s.flags.Has(tracer.RST) {
+		return
+	}
+	end := s.end()
+	if s.flags.Has(tracer.FIN) {
+		own.fin = true
+	}
+	if before(own.next, s.seq) {
+		own.gaps = append(own.gaps, interval{own.next, s.seq})
+	}
+	if before(own.next, end) {
+		fresh := end - own.next
+		if before(own.next, s.seq) {
+			fresh = end - s.seq
+		}
+		own.bytes += uint64(fresh)
+		own.next = end
+	}
+	own.fill(s.seq, end)
+	if s.flags.Has(tracer.SYN) {
+		own.bytes = 0 // the SYN's own number is not a byte
+	}
+}
+
+// fill takes [left, right) out of the gaps and counts what it filled.
+func (h *half) fill(left, right uint32) {
+	if len(h.gaps) == 0 {
+		return
+	}
+	var rest []interval
+	for _, g := range h.gaps {
+		if !before(g.left, right) || !before(left, g.right) {
+			rest = append(rest, g)
+			continue
+		}
+		l, r := left, right
+		if before(l, g.left) {
+			l = g.left
+		}
+		if before(g.right, r) {
+			r = g.right
+		}
+		h.bytes += uint64(r - l)
+		if before(g.left, l) {
+			rest = append(rest, interval{g.left, l})
+		}
+		if before(r, g.right) {
+			rest = append(rest, interval{r, g.right})
+		}
+	}
+	h.gaps = rest
+}
+
+// inGap tells whether a part of [left, right) has not been seen although later
+// numbers have.
+func (h *half) inGap(left, right uint32) bool {
+	for _, g := range h.gaps {
+		if before(g.left, right) && before(left, g.right) {
+			return true
+		}
+	}
+	return false
+}
+
+// before tells whether a comes before b in sequence space (RFC 9293, 3.4).
+func before(a, b uint32) bool { return int32(a-b) < 0 } //nolint:gosec // modulo 2^32 is meant
+
+// The notes of a segment, as Wireshark calls them where it has a word.
+const (
+	noteRetransmission = "retransmission"
+	noteFast           = "fast-retransmit"
+	noteTLP            = "tail-loss-probe"
+	noteDupACK         = "dup-ack"
+	noteOutOfOrder     = "out-of-order"
+	noteZeroWindow     = "zero-window"
+	noteWindowProbe    = "window-probe"
+	noteWindowUpdate   = "window-update"
+	noteKeepalive      = "keepalive"
+	notePiggyback      = "piggyback"
+	noteCookie         = "syn-cookie"
+)
+
+// notes tells what is special about a segment. why names the timer that sent it.
+func (f *flow) notes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
+	var notes []string
+	if !own.hasISN || s.flags.Has(tracer.RST) {
+		return nil
+	}
+	if s.size() > 0 {
+		notes = f.dataNotes(s, own, other, why)
+	} else if s.pureACK() && own.hasAck {
+		notes = f.ackNotes(s, body, own, other, why)
+	}
+	if s.win == 0 && !s.flags.Has(tracer.SYN) {
+		notes = append(notes, noteZeroWindow)
+	}
+	return notes
+}
+
+// dataNotes are the notes of a segment that takes up sequence numbers.
+func (f *flow) dataNotes(s *segment, own, other *half, why string) []string {
+	var notes []string
+	end := s.end()
+	switch {
+	case s.len == 1 && other.win == 0 && other.hasAck && s.seq == other.ack-1 && !s.flags.Has(tracer.SYN):
+		return []string{noteWindowProbe}
+	case s.flags.Has(tracer.SYN) && own.next == s.seq: // the first
+	case before(own.next, s.seq):
+		notes = append(notes, noteOutOfOrder) // something before it is missing
+	case before(s.seq, own.next) && own.inGap(s.seq, end):
+		if s.dir == tracer.In {
+			notes = append(notes, noteOutOfOrder)
+			break
+		}
+		fallthrough
+	case before(s.seq, own.next):
+		notes = append(notes, noteRetransmission)
+		if s.dir == tracer.Out {
+			f.retransmits++
+			notes = append(notes, f.retransmission(s, own, other, why)...)
+		}
+	}
+	if s.len > 0 && s.flags.Has(tracer.ACK) && own.hasAck && before(own.ack, s.ack) {
+		notes = append(notes, notePiggyback)
+	}
+	return notes
+}
+
+// retransmission tells what made an outbound segment go out again: the timer that
+// is firing, or, with none, three duplicate ACKs or SACK blocks (RFC 5681, 3.2;
+// RFC 8985) unless the sender is still repeating what a time-out took for lost.
+func (f *flow) retransmission(s *segment, own, other *half, why string) []string {
+	switch why {
+	case timerTLP:
+		return []string{noteTLP}
+	case timerRetransmit:
+		own.rto, own.rtoUntil = true, own.next
+	case "":
+		if !own.rto && s.len > 0 && (other.dupACKs >= 3 || other.sacks) {
+			return []string{noteFast}
+		}
+	}
+	return nil
+}
+
+// ackNotes are the notes of a pure ACK.
+func (f *flow) ackNotes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
+	switch {
+	case s.seq == own.next-1 && (why == timerKeepalive || s.dir == tracer.In && s.ack == own.ack):
+		return []string{noteKeepalive}
+	case s.ack != own.ack:
+		return nil
+	case body.Win != own.win:
+		return []string{noteWindowUpdate}
+	case other.hasISN && before(s.ack, other.next):
+		return []string{noteDupACK} // there is something it does not acknowledge
+	default:
+		return nil
+	}
+}
+
+// summarize writes what was counted into the connection's end.
+func (f *flow) summarize(e *tracer.End) {
+	e.BytesIn, e.BytesOut = f.in.payload(), f.out.payload()
+	e.SegmentsIn, e.SegmentsOut = f.in.segs, f.out.segs
+	e.Retransmits = f.retransmits
+}
+
+// payload is the number of payload bytes seen: FIN's number is not one.
+func (h *half) payload() uint64 {
+	if h.fin && h.bytes > 0 {
+		return h.bytes - 1
+	}
+	return h.bytes
+}

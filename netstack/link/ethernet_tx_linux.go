@@ -1,0 +1,116 @@
+package link
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// sendWait bounds how long a full queue is waited for: the caller holds an
+// endpoint's lock. What still does not fit is dropped, as a NIC does.
+const sendWait = 10 * time.Millisecond
+
+// maxSendParts is how many pieces of a packet are gathered without a copy; gVisor
+// makes a handful of each.
+const maxSendParts = 32
+
+// WritePackets implements stack.LinkWriter. What the device does not take is
+// dropped and counted, and TCP sends it again: a NIC does not say either. It fails
+// only when the link is closed or gone.
+func (e *Ethernet) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	e.fdMu.RLock()
+	defer e.fdMu.RUnlock()
+	for i, pkt := range pkts.AsSlice() {
+		if e.fd < 0 || e.stop.Load() {
+			return i, &tcpip.ErrClosedForSend{}
+		}
+		e.writePacket(pkt)
+	}
+	return pkts.Len(), nil
+}
+
+// writePacket sends one frame. The caller holds fdMu.
+func (e *Ethernet) writePacket(pkt *stack.PacketBuffer) {
+	var iov [maxSendParts]unix.Iovec
+	count, size := gather(iov[:], pkt)
+	if count == 0 {
+		return
+	}
+	c := &e.counters
+	deadline := time.Time{}
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(e.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count))
+		switch {
+		case errno == 0:
+			c.framesOut.Add(1)
+			c.bytesOut.Add(uint64(size))
+			return
+		case errno == unix.EINTR:
+			continue
+		case errno == unix.EAGAIN:
+			if deadline.IsZero() {
+				deadline = time.Now().Add(sendWait)
+			}
+			if e.awaitRoom(deadline) {
+				continue
+			}
+			c.txDrops.Add(1)
+			return
+		case errno == unix.ENOBUFS:
+			c.txDrops.Add(1)
+			return
+		}
+		c.txErrors.Add(1)
+		e.noteSendError(errno)
+		return
+	}
+}
+
+// gather lists the packet's bytes, without the room its headers left unused.
+func gather(iov []unix.Iovec, pkt *stack.PacketBuffer) (count, size int) {
+	views, skip := pkt.AsViewList()
+	for v := views.Front(); v != nil; v = v.Next() {
+		b := v.AsSlice()
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		b, skip = b[skip:], 0
+		if count == len(iov) { // More pieces than ever seen: one copy of all.
+			whole := pkt.ToView().ToSlice()
+			iov[0].Base = &whole[0]
+			iov[0].SetLen(len(whole))
+			return 1, len(whole)
+		}
+		iov[count].Base = &b[0]
+		iov[count].SetLen(len(b))
+		count++
+		size += len(b)
+	}
+	return count, size
+}
+
+// awaitRoom waits until the device takes more, but not beyond deadline.
+func (e *Ethernet) awaitRoom(deadline time.Time) bool {
+	left := time.Until(deadline)
+	if left <= 0 || e.stop.Load() {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds, int(left.Milliseconds())+1)
+	return errors.Is(err, unix.EINTR) || err == nil && n > 0
+}
+
+// noteSendError has the loop look at the interface. A send takes a packet socket's
+// pending error from the read that would have seen it. The caller holds fdMu.
+func (e *Ethernet) noteSendError(errno unix.Errno) {
+	switch errno {
+	case unix.ENETDOWN, unix.ENXIO, unix.ENODEV, unix.EIO, unix.EBADFD:
+		e.down.Store(true)
+		_, _ = unix.Write(e.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}

@@ -1,0 +1,130 @@
+package netstack
+
+import (
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"appliance/tracer"
+)
+
+// queuedProtocol is TCP as the stack's demultiplexer knows it: a protocol with a
+// queue of its own.
+type queuedProtocol interface {
+	stack.TransportProtocol
+	QueuePacket(stack.TransportEndpoint, stack.TransportEndpointID, *stack.PacketBuffer)
+}
+
+// tcpFactory returns TCP, observed unless tracing is off.
+func (o *observer) tcpFactory() stack.TransportProtocolFactory {
+	if o == nil {
+		return tcp.NewProtocol
+	}
+	probed := tcp.NewProtocolProbe(o.probe)
+	return func(s *stack.Stack) stack.TransportProtocol {
+		inner, ok := probed(s).(queuedProtocol)
+		if !ok {
+			panic("gVisor's TCP has no QueuePacket: the pinned version has it")
+		}
+		return &observedTCP{queuedProtocol: inner, o: o}
+	}
+}
+
+// observedTCP is the protocol hook.
+type observedTCP struct {
+	queuedProtocol
+	o *observer
+}
+
+// QueuePacket sees an inbound segment on its way to the endpoint's queue. The
+// endpoint's record is locked meanwhile, so that no hook tells what the segment
+// did before the segment itself is told.
+func (p *observedTCP) QueuePacket(tep stack.TransportEndpoint, id stack.TransportEndpointID, pkt *stack.PacketBuffer) {
+	ep, ok := tep.(*tcp.Endpoint)
+	if !ok {
+		p.queuedProtocol.QueuePacket(tep, id, pkt)
+		return
+	}
+	verdict := p.o.link.inboundVerdict()
+	seg := parseSegment(pkt, id, tracer.In)
+	c := p.o.of(ep, id, viaProtocol)
+	if c == nil || !seg.ok {
+		p.queuedProtocol.QueuePacket(tep, id, pkt)
+		if seg.ok {
+			p.o.recordStray(seg, verdict)
+		}
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isListener { // its children are born under the listener's lock: it must be free
+		seg.dropped = checksumOf(pkt, id)
+		c.arrived(seg, verdict)
+		c.mu.Unlock()
+		p.queuedProtocol.QueuePacket(tep, id, pkt)
+		c.mu.Lock()
+		return
+	}
+	if !c.synchronized() {
+		c.look(viaProtocol)
+	}
+	before := queueDrops(ep)
+	p.queuedProtocol.QueuePacket(tep, id, pkt)
+	seg.dropped = queueDrops(ep).since(before)
+	c.arrived(seg, verdict)
+	if !c.synchronized() {
+		c.look(viaProtocol)
+	}
+}
+
+// HandleUnknownDestinationPacket sees a segment that no endpoint is there for.
+func (p *observedTCP) HandleUnknownDestinationPacket(id stack.TransportEndpointID, pkt *stack.PacketBuffer) stack.UnknownDestinationPacketDisposition {
+	if seg := parseSegment(pkt, id, tracer.In); seg.ok {
+		seg.dropped = checksumOf(pkt, id)
+		p.o.recordStray(seg, p.o.link.inboundVerdict())
+	}
+	return p.queuedProtocol.HandleUnknownDestinationPacket(id, pkt)
+}
+
+// drops are an endpoint's own counters of segments that it did not queue.
+type drops struct{ checksum, malformed, full uint64 }
+
+func queueDrops(ep *tcp.Endpoint) drops {
+	st, ok := ep.Stats().(*tcp.Stats)
+	if !ok {
+		return drops{}
+	}
+	e := &st.ReceiveErrors
+	return drops{e.ChecksumErrors.Value(), e.MalformedPacketsReceived.Value(), e.SegmentQueueDropped.Value()}
+}
+
+// since tells, in the trace's words, what was dropped since; "" for nothing. One
+// goroutine at a time queues segments to an endpoint whose record is locked; gVisor
+// itself may requeue one meanwhile, which the checksum and form tests have passed.
+func (d drops) since(before drops) string {
+	switch {
+	case d.checksum > before.checksum:
+		return "bad checksum"
+	case d.malformed > before.malformed:
+		return "malformed header"
+	case d.full > before.full:
+		return "receive queue full"
+	default:
+		return ""
+	}
+}
+
+// probe is the probe hook: under the endpoint's lock, after a segment that a
+// synchronized endpoint processed.
+func (o *observer) probe(s *tcp.TCPEndpointState) {
+	c := o.find(tuple(s.ID), viaProbe)
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.processed(s)
+	c.look(viaProbe)
+	if o.level >= tracer.LevelFull {
+		c.recordTCB(c.current.n, tcbOfProbe(s))
+	}
+}

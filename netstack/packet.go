@@ -1,0 +1,236 @@
+package netstack
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// newPayload lets an endpoint read b.
+func newPayload(b []byte) *bytes.Reader { return bytes.NewReader(b) }
+
+// PacketConn is a UDP socket: a net.PacketConn, and a net.Conn when it is connected.
+type PacketConn struct {
+	stack         *Stack
+	ep            tcpip.Endpoint
+	wq            waiter.Queue
+	network       string
+	local, remote netip.AddrPort // remote is zero unless connected
+
+	readBy, writeBy *deadline
+	closeOnce       sync.Once
+	closed          chan struct{}
+}
+
+var (
+	_ net.PacketConn = (*PacketConn)(nil)
+	_ net.Conn       = (*PacketConn)(nil)
+)
+
+// ListenPacket makes a UDP socket on a local address: network is "udp", "udp4" or
+// "udp6", address "host:port" with an IP address or nothing for host. Errors are
+// *net.OpError.
+func (s *Stack) ListenPacket(network, address string) (*PacketConn, error) {
+	fail := func(err error) (*PacketConn, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: fmt.Errorf("%s: %w", address, err)}
+	}
+	if err := checkNetwork(network, "udp", "udp4", "udp6"); err != nil {
+		return fail(err)
+	}
+	local, err := s.resolve(network, address)
+	if err != nil {
+		return fail(err)
+	}
+	c, err := s.udpSocket(network, s.listenProtocol(local.Addr()))
+	if err != nil {
+		return fail(err)
+	}
+	if network == "udp6" {
+		c.ep.SocketOptions().SetV6Only(true)
+	}
+	if err := c.start("bind", c.ep.Bind(fullAddress(local))); err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+func (s *Stack) dialUDP(network string, remote netip.AddrPort) (net.Conn, error) {
+	fail := func(err error) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: udpAddr(remote), Err: err}
+	}
+	c, err := s.udpSocket(network, protocolOf(remote.Addr()))
+	if err != nil {
+		return fail(err)
+	}
+	c.remote = remote
+	if err := c.start("connect", c.ep.Connect(fullAddress(remote))); err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+func (s *Stack) udpSocket(network string, proto tcpip.NetworkProtocolNumber) (*PacketConn, error) {
+	c := &PacketConn{
+		stack: s, network: network, closed: make(chan struct{}),
+		readBy: newDeadline(s.clock), writeBy: newDeadline(s.clock),
+	}
+	var terr tcpip.Error
+	if c.ep, terr = s.stack.NewEndpoint(udp.ProtocolNumber, proto, &c.wq); terr != nil {
+		return nil, goError("socket", terr)
+	}
+	c.ep.SocketOptions().SetBroadcast(true)
+	return c, nil
+}
+
+// start finishes a socket that call made, or closes it when that failed.
+func (c *PacketConn) start(call string, terr tcpip.Error) error {
+	if terr == nil {
+		var bound tcpip.FullAddress
+		if bound, terr = c.ep.GetLocalAddress(); terr == nil {
+			c.local = addrPort(bound)
+			if c.stack.own(c) {
+				return nil
+			}
+			c.ep.Close()
+			return net.ErrClosed
+		}
+	}
+	c.ep.Close()
+	return goError(call, terr)
+}
+
+// ReadFrom reads one datagram; what does not fit b is lost.
+func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	var ready <-chan struct{}
+	for {
+		select {
+		case <-c.readBy.expired():
+			return 0, nil, c.opError("read", errTimeout)
+		case <-c.closed:
+			return 0, nil, c.opError("read", net.ErrClosed)
+		default:
+		}
+		w := tcpip.SliceWriter(b)
+		res, terr := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
+		if terr == nil {
+			return res.Count, udpAddr(addrPort(res.RemoteAddr)), nil
+		}
+		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
+			return 0, nil, c.opError("read", goError("recvfrom", terr))
+		}
+		if ready == nil {
+			entry, ch := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
+			c.wq.EventRegister(&entry)
+			defer c.wq.EventUnregister(&entry)
+			ready = ch
+			continue
+		}
+		select {
+		case <-ready:
+		case <-c.readBy.expired():
+		case <-c.closed:
+		}
+	}
+}
+
+// WriteTo sends one datagram to a *net.UDPAddr.
+func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
+	to, ok := addr.(*net.UDPAddr)
+	if !ok {
+		return 0, c.opError("write", fmt.Errorf("%v is not a UDP address", addr))
+	}
+	ap := to.AddrPort()
+	full := fullAddress(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
+	return c.send(b, &full)
+}
+
+func (c *PacketConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
+	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
+	c.wq.EventRegister(&entry)
+	defer c.wq.EventUnregister(&entry)
+	for {
+		select {
+		case <-c.writeBy.expired():
+			return 0, c.opError("write", errTimeout)
+		case <-c.closed:
+			return 0, c.opError("write", net.ErrClosed)
+		default:
+		}
+		n, terr := c.ep.Write(newPayload(b), tcpip.WriteOptions{To: to})
+		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
+			return int(n), c.opError("write", goError("sendto", terr))
+		}
+		select {
+		case <-ready:
+		case <-c.writeBy.expired():
+		case <-c.closed:
+		}
+	}
+}
+
+// Read reads one datagram.
+func (c *PacketConn) Read(b []byte) (int, error) {
+	n, _, err := c.ReadFrom(b)
+	return n, err
+}
+
+// Write sends one datagram to the address that the socket is connected to.
+func (c *PacketConn) Write(b []byte) (int, error) { return c.send(b, nil) }
+
+func (c *PacketConn) opError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// Close closes the socket. It errs with net.ErrClosed the second time.
+func (c *PacketConn) Close() error {
+	err := c.opError("close", net.ErrClosed)
+	c.closeOnce.Do(func() {
+		c.stack.disown(c)
+		close(c.closed)
+		c.readBy.stop()
+		c.writeBy.stop()
+		c.ep.Close()
+		err = nil
+	})
+	return err
+}
+
+// LocalAddr returns the socket's own address, a *net.UDPAddr.
+func (c *PacketConn) LocalAddr() net.Addr { return udpAddr(c.local) }
+
+// RemoteAddr returns the address it is connected to; nil when it is not.
+func (c *PacketConn) RemoteAddr() net.Addr {
+	if !c.remote.IsValid() {
+		return nil
+	}
+	return udpAddr(c.remote)
+}
+
+// SetDeadline sets both deadlines, by the stack's clock; the zero time means none.
+func (c *PacketConn) SetDeadline(t time.Time) error {
+	c.readBy.set(t)
+	c.writeBy.set(t)
+	return nil
+}
+
+// SetReadDeadline sets when reading gives up.
+func (c *PacketConn) SetReadDeadline(t time.Time) error {
+	c.readBy.set(t)
+	return nil
+}
+
+// SetWriteDeadline sets when writing gives up.
+func (c *PacketConn) SetWriteDeadline(t time.Time) error {
+	c.writeBy.set(t)
+	return nil
+}

@@ -1,0 +1,276 @@
+package netstack
+
+import (
+	"strings"
+
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"appliance/tracer"
+)
+
+// maxInbox bounds what an endpoint that processes nothing is remembered to have got.
+const maxInbox = 8192
+
+// arrived records an inbound segment, in the moment when it was queued. mu is held.
+func (c *tracked) arrived(s segment, v verdict) {
+	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS}
+	if c.o.level >= tracer.LevelSegments {
+		a.n = c.emitSegment(&s, v, "")
+	} else {
+		c.flow.tell(&s, s.event(), "")
+	}
+	if s.dropped != "" {
+		return
+	}
+	if s.flags.Has(tracer.SYN) && !s.flags.Has(tracer.ACK) {
+		c.o.mu.Lock()
+		c.o.syns.add(a)
+		c.o.mu.Unlock()
+	}
+	if c.state == tracer.TimeWait && !s.flags.Has(tracer.SYN) || c.ended {
+		return
+	}
+	if p := c.parent; p != nil && c.state == tracer.SynReceived {
+		p.mu.Lock()
+		a.full = p.acceptQueueFull()
+		p.mu.Unlock()
+	}
+	if len(c.inbox) >= maxInbox {
+		c.inbox = append(c.inbox[:0], c.inbox[1:]...)
+	}
+	c.inbox = append(c.inbox, a)
+}
+
+// acceptQueueFull tells whether as many children wait to be accepted as gVisor lets.
+func (c *tracked) acceptQueueFull() bool {
+	waiting := len(c.children) - len(c.halfOpen)
+	return waiting > c.backlog
+}
+
+// emitSegment records a segment of this connection's.
+func (c *tracked) emitSegment(s *segment, v verdict, why string) uint64 {
+	body := s.event()
+	if c.isListener {
+		c.relateStray(s, body)
+	} else {
+		c.flow.tell(s, body, why)
+	}
+	v.annotate(body)
+	e := tracer.Event{Stack: c.o.name, Conn: c.conn, Local: localOf(s.id), Remote: remoteOf(s.id), Body: body}
+	if c.parent != nil {
+		e.Parent = c.parent.conn
+	}
+	return c.o.rec.Record(e)
+}
+
+// relateStray gives a listener's segment, which has no connection, the relative
+// numbers that it shows by itself: a SYN's is 0, and its answer acknowledges 1.
+func (c *tracked) relateStray(s *segment, body *tracer.Segment) {
+	if !s.flags.Has(tracer.SYN) {
+		return
+	}
+	body.HasRel = true
+	if s.flags.Has(tracer.ACK) && s.dir == tracer.Out {
+		body.HasRelAck, body.RelAck = true, 1
+		body.Notes = append(body.Notes, noteCookie)
+	}
+}
+
+// sent records an outbound segment, before the link has it. mu is held.
+func (c *tracked) sent(s segment, v verdict, why string) {
+	if c.isListener {
+		c.answered(&s)
+	}
+	if c.o.level >= tracer.LevelSegments {
+		c.emitSegment(&s, v, why)
+		return
+	}
+	c.flow.tell(&s, s.event(), why)
+}
+
+// answered drops from a listener's inbox what a segment that it sent shows to be
+// processed: all up to the one that was answered.
+func (c *tracked) answered(s *segment) {
+	for i, a := range c.inbox {
+		if a.id == s.id {
+			c.inbox = c.inbox[i+1:]
+			return
+		}
+	}
+}
+
+// processed takes note of the probe: the endpoint has finished with the oldest
+// segment of its inbox. mu is held.
+func (c *tracked) processed(s *tcp.TCPEndpointState) {
+	if !c.synchronized() { // the change to ESTABLISHED has not been seen: see it first
+		c.look(viaProbe)
+	}
+	c.doom = false
+	if len(c.inbox) == 0 {
+		c.current = arrival{}
+		return
+	}
+	c.current = c.inbox[0]
+	c.inbox = c.inbox[1:]
+	// RFC 5961, 3.2: only a RST at RCV.NXT itself resets.
+	c.doom = c.current.flags.Has(tracer.RST) && c.current.seq == uint32(s.Receiver.RcvNxt)
+}
+
+// establishedBy drops from the inbox what was processed in the handshake: all up to
+// the segment that completed it. One that bears more than an ACK goes to the end of
+// the endpoint's queue and is processed again.
+func (c *tracked) establishedBy(done arrival) {
+	for i, a := range c.inbox {
+		if a == done {
+			c.inbox = append([]arrival(nil), c.inbox[i+1:]...)
+			break
+		}
+	}
+	c.current = arrival{}
+	if c.passive && (done.len > 0 || done.flags.Has(tracer.FIN)) {
+		c.inbox = append(c.inbox, done)
+	}
+}
+
+// handOver gives a child those segments of its listener's inbox that are its own:
+// its SYN, which is processed, or the ACK of a SYN cookie, and what came after it.
+// The mu of both is held.
+func (p *tracked) handOver(c *tracked) {
+	var rest []arrival
+	for _, a := range p.inbox {
+		switch {
+		case a.id != c.id:
+			rest = append(rest, a)
+		case a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
+			if st := c.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
+				rest = rest[:0] // the listener has processed all that came before
+			}
+		case a.flags.Has(tracer.ACK):
+			c.inbox = append(c.inbox, a)
+		}
+	}
+	p.inbox = rest
+	if len(c.inbox) > 0 {
+		c.adoptCookie(c.inbox[0])
+	}
+}
+
+// adoptSYN learns from the SYN that a child was born of, which its listener got.
+func (c *tracked) adoptSYN(a arrival) {
+	c.opening = a
+	c.flow.in = half{hasISN: true, isn: a.seq, next: a.seq + 1, hasWS: a.hasWS, ws: a.ws, win: uint32(a.win), segs: 1}
+}
+
+// adoptCookie learns both ISNs from the ACK of a SYN cookie.
+func (c *tracked) adoptCookie(a arrival) {
+	c.cookie = true
+	c.flow.out = half{hasISN: true, isn: a.ack - 1, next: a.ack}
+	c.flow.in = half{hasISN: true, isn: a.seq - 1, next: a.seq, hasAck: true, ack: a.ack, win: uint32(a.win)}
+}
+
+// cookieCandidates are the connections whose ACK a listener may just have taken for
+// that of a SYN cookie. mu is held.
+func (c *tracked) cookieCandidates() []tuple {
+	var ids []tuple
+	for _, a := range c.inbox {
+		if a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK {
+			ids = append(ids, a.id)
+		}
+	}
+	return ids
+}
+
+// segmentCause puts a segment's part in a change into words.
+func (c *tracked) segmentCause(a arrival, from, to tracer.State) tracer.Cause {
+	return tracer.Cause{Kind: tracer.CauseSegment, N: a.n, What: segmentWords(a, from, to)}
+}
+
+func segmentWords(a arrival, from, to tracer.State) string {
+	fin := a.flags.Has(tracer.FIN)
+	switch {
+	case a.flags.Has(tracer.RST):
+		return "RST"
+	case to == tracer.SynReceived:
+		return "SYN"
+	case to == tracer.Established && from == tracer.SynSent:
+		return "SYN ACK"
+	case to == tracer.Established && from == tracer.Listen:
+		return "ACK of our SYN cookie"
+	case to == tracer.Established:
+		return "ACK of our SYN"
+	case to == tracer.FinWait2, from == tracer.Closing, from == tracer.LastAck:
+		return "ACK of our FIN"
+	case to == tracer.TimeWait && from == tracer.FinWait1 && fin:
+		return "FIN with the ACK of our FIN"
+	case to == tracer.CloseWait, to == tracer.Closing, to == tracer.TimeWait:
+		if fin {
+			return "FIN"
+		}
+		return "data that completes the stream up to the FIN"
+	case to == tracer.Closed && from == tracer.TimeWait:
+		return "SYN of a new connection"
+	case to == tracer.Closed && a.flags.Has(tracer.SYN):
+		return "SYN outside the window"
+	case to == tracer.Closed && a.len > 0:
+		return "data after close"
+	default:
+		return strings.TrimSpace(a.flags.String())
+	}
+}
+
+// howEnded names the way a connection ended.
+func howEnded(from tracer.State, cause tracer.Cause, c *tracked) tracer.How {
+	switch cause.Kind {
+	case tracer.CauseTimer:
+		if from == tracer.TimeWait {
+			return tracer.HowFIN
+		}
+		return tracer.HowTimeout
+	case tracer.CauseICMP:
+		return tracer.HowUnreachable
+	case tracer.CauseCall:
+		return tracer.HowAborted
+	case tracer.CauseStack:
+		if strings.Contains(cause.What, "resolution") {
+			return tracer.HowUnreachable
+		}
+		return tracer.HowAborted
+	case tracer.CauseSegment:
+		return howSegment(from, cause)
+	default:
+		return tracer.HowAborted
+	}
+}
+
+func howSegment(from tracer.State, cause tracer.Cause) tracer.How {
+	switch {
+	case cause.What == "RST" && from == tracer.SynSent:
+		return tracer.HowRefused
+	case cause.What == "RST":
+		return tracer.HowReset
+	case from == tracer.LastAck, from == tracer.TimeWait, from == tracer.Closing:
+		return tracer.HowFIN
+	default:
+		return tracer.HowAborted
+	}
+}
+
+// errorOf is the error that a death leaves the program with, in Linux's words; ""
+// for an end in order.
+func (c *tracked) errorOf(from tracer.State, cause tracer.Cause) string {
+	switch howEnded(from, cause, c) {
+	case tracer.HowReset:
+		return "connection reset by peer"
+	case tracer.HowRefused:
+		return "connection refused"
+	case tracer.HowTimeout:
+		if from == tracer.FinWait2 {
+			return ""
+		}
+		return "connection timed out"
+	case tracer.HowUnreachable:
+		return "no route to host"
+	default:
+		return ""
+	}
+}

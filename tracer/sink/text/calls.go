@@ -1,0 +1,133 @@
+package text
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"appliance/tracer"
+)
+
+func durationOf(ns int64) time.Duration { return time.Duration(ns) }
+
+// waits are the calls that, as a rule, wait for the peer: their enter says so.
+var waits = []string{"accept", "connect", "recv"}
+
+// moves are the calls that return a number of bytes.
+var moves = []string{"send", "recv", "sendto", "recvfrom"}
+
+// dataArg is the argument that is a preview of the payload: it stands behind the
+// call, not among its arguments.
+const dataArg = "data"
+
+func (s *Sink) call(e *tracer.Event, c *tracer.Call) {
+	var args []string
+	data, size, hasData := "", int64(-1), false
+	for _, a := range c.Args {
+		text, isText := a.Value.(string)
+		if a.Name == dataArg && isText {
+			data, hasData = text, true
+			continue
+		}
+		if n, ok := a.Value.(int64); ok {
+			size = n
+		}
+		args = append(args, argument(a))
+	}
+	st := bold
+	if c.Phase == tracer.PhaseReturn {
+		st = plain
+	}
+	s.say(st, c.Name)
+	s.say(plain, "("+strings.Join(args, ", ")+")")
+	tail := ""
+	if c.Phase == tracer.PhaseEnter && slices.Contains(waits, c.Name) {
+		tail = " …"
+	}
+	if hasData {
+		s.data(data, int64(len(data)) < size, len(tail))
+	}
+	s.put(dim, tail)
+	if c.Phase == tracer.PhaseEnter {
+		return
+	}
+	s.result(e, c)
+	if c.Phase == tracer.PhaseReturn && c.Of != 0 {
+		s.by()
+		s.number(dim, "of #", c.Of)
+		if c.Took > 0 {
+			s.put(dim, ", took "+span(c.Took))
+		}
+	}
+}
+
+// argument returns a call's argument, by its place and not its name.
+func argument(a tracer.Arg) string {
+	switch v := a.Value.(type) {
+	case string:
+		if v == "" || strings.ContainsAny(v, " ,()\"") {
+			return strconv.Quote(v)
+		}
+		return v
+	case bool:
+		return a.Name + "=" + strconv.FormatBool(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// result writes what a call returned.
+func (s *Sink) result(e *tracer.Event, c *tracer.Call) {
+	moved := c.Bytes > 0 || c.Bytes == 0 && slices.Contains(moves, c.Name)
+	switch {
+	case c.Error != "" && c.Bytes <= 0:
+	case moved:
+		s.put(plain, " = "+strconv.Itoa(c.Bytes))
+		if c.Bytes == 0 && c.Name == "recv" {
+			s.put(plain, ", end of stream")
+		}
+		if c.Result != "" {
+			s.data(c.Result, len(c.Result) < c.Bytes, len("  of #0000, took 000.000 ms"))
+		}
+	case c.Result != "":
+		s.say(plain, " = "+c.Result)
+		if c.Conn != 0 && s.labelled(e.Stack) {
+			s.say(plain, " as "+e.Stack+"."+strconv.FormatUint(uint64(c.Conn), 10))
+		}
+	case c.Phase == tracer.PhaseReturn:
+		s.put(plain, " = ok")
+	}
+	if c.Error != "" {
+		s.say(bad, " ✗ "+c.Error)
+	}
+}
+
+// data writes a preview of payload, quoted and cut to the width with room for what
+// follows; more tells that the payload itself goes on.
+func (s *Sink) data(data string, more bool, follows int) {
+	quote := strconv.Quote
+	if s.ascii {
+		quote = strconv.QuoteToASCII
+	}
+	dots := 1
+	if s.ascii {
+		dots = 3
+	}
+	room := max(s.o.Width-s.col-1-follows-dots, 8)
+	q := quote(data)
+	for utf8.RuneCountInString(q) > room {
+		// An escape is at most ten columns: cutting the excess is never far too much.
+		over := utf8.RuneCountInString(q) - room
+		runes := []rune(data)
+		data = string(runes[:len(runes)-max(1, over/10)])
+		q = quote(data)
+		more = true
+	}
+	s.raw(plain, " "+q)
+	if more {
+		s.put(plain, "…")
+	}
+}
