@@ -78,7 +78,7 @@ func errorName(err error) string {
 		return "timed out"
 	}
 	if errors.Is(err, net.ErrClosed) {
-		return "bad file descriptor"
+		return "socket closed"
 	}
 	return err.Error()
 }

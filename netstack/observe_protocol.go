@@ -11,6 +11,7 @@ import (
 // queue of its own.
 type queuedProtocol interface {
 	stack.TransportProtocol
+	stack.SendBufSizeProto // the stack asserts it when a send buffer grows
 	QueuePacket(stack.TransportEndpoint, stack.TransportEndpointID, *stack.PacketBuffer)
 }
 

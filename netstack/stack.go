@@ -45,9 +45,7 @@ func New(l stack.LinkEndpoint, opts Options) (*Stack, error) {
 	if opts.Name == "" {
 		opts.Name = "appliance"
 	}
-	if opts.TCP.Backlog == 0 {
-		opts.TCP.Backlog = defaultBacklog
-	}
+	opts.TCP.Backlog = opts.TCP.backlog()
 	s := &Stack{opts: opts, link: l, clock: opts.Clock, sockets: map[io.Closer]struct{}{}}
 	if s.clock == nil {
 		s.clock = tcpip.NewStdClock()
@@ -70,7 +68,7 @@ func New(l stack.LinkEndpoint, opts Options) (*Stack, error) {
 
 // configure sets the options and brings the interface up, last of all.
 func (s *Stack) configure() error {
-	if err := s.setTCP(s.opts.TCP); err != nil {
+	if err := setTCP(s.stack, s.opts.TCP); err != nil {
 		return err
 	}
 	// A SYN or an ARP request must find the stack whole: the link delivers from
@@ -166,8 +164,8 @@ func (s *Stack) destroy() {
 	s.stack.Close()
 	s.obs.settle()
 	s.link.Close()
+	s.link.Wait() // before the stack's own: that one waits for the link with a lock that a delivery may need
 	s.stack.Wait()
-	s.link.Wait()
 	s.waits.Wait()
 	s.obs.wait()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"appliance/tracer"
@@ -18,12 +19,12 @@ const (
 
 // setTCP sets the options that hold for the whole stack. Those of one socket (MSS,
 // keep-alive) are set when the socket is made.
-func (s *Stack) setTCP(o TCPOptions) error {
+func setTCP(s *stack.Stack, o TCPOptions) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
 	set := func(what string, opt tcpip.SettableTransportProtocolOption) error {
-		if err := s.stack.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("tcp: %s: %s", what, err)
 		}
 		return nil
@@ -136,6 +137,14 @@ func setTimes(o TCPOptions, set setter) error {
 	return nil
 }
 
+// backlog is Listen's.
+func (o TCPOptions) backlog() int {
+	if o.Backlog == 0 {
+		return defaultBacklog
+	}
+	return o.Backlog
+}
+
 // setSocket sets what belongs to one socket, before it connects or listens.
 func (o TCPOptions) setSocket(ep tcpip.Endpoint) error {
 	if o.MSS != 0 {
@@ -178,9 +187,14 @@ func enabled(b *bool, otherwise bool) bool {
 	return *b
 }
 
-// TCPInfo returns the TCP settings that are in force, for a trace's header, read
-// back from the stack.
-func (s *Stack) TCPInfo() tracer.TCPInfo {
+// DescribeTCP returns the TCP settings that a stack with these options has, for a
+// trace's header: read back from a stack. It errs where New would.
+func DescribeTCP(o TCPOptions) (tracer.TCPInfo, error) {
+	s := stack.New(stack.Options{TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol}})
+	defer s.Destroy()
+	if err := setTCP(s, o); err != nil {
+		return tracer.TCPInfo{}, err
+	}
 	var (
 		cc    tcpip.CongestionControlOption
 		sack  tcpip.TCPSACKEnabled
@@ -194,7 +208,7 @@ func (s *Stack) TCPInfo() tracer.TCPInfo {
 		rcv   tcpip.TCPReceiveBufferSizeRangeOption
 	)
 	for _, opt := range []tcpip.GettableTransportProtocolOption{&cc, &sack, &rack, &nagle, &wait, &fw2, &rto, &tries, &snd, &rcv} {
-		if err := s.stack.TransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+		if err := s.TransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			panic(fmt.Sprintf("read TCP option %T: %s", opt, err)) // each was set above or has a default
 		}
 	}
@@ -203,13 +217,13 @@ func (s *Stack) TCPInfo() tracer.TCPInfo {
 		SACK:       bool(sack),
 		RACK:       rack&tcpip.TCPRACKLossDetection != 0,
 		Nagle:      bool(nagle),
-		MSS:        s.opts.TCP.MSS,
+		MSS:        o.MSS,
 		MSL:        time.Duration(wait) / 2,
 		FinWait2:   time.Duration(fw2),
 		MinRTO:     time.Duration(rto),
 		Retries:    int(tries),
 		SendBuffer: snd.Default,
 		RecvBuffer: rcv.Default,
-		Backlog:    s.opts.TCP.Backlog,
-	}
+		Backlog:    o.backlog(),
+	}, nil
 }

@@ -34,7 +34,7 @@ const defaultQueue = 1 << 16
 // BusOptions are a Bus's settings; the zero value is ready.
 type BusOptions struct {
 	// Now returns the time since the trace started; it never goes back. Nil means
-	// the time since NewBus, by the machine's monotonic clock.
+	// the time since NewBus, by the machine's monotonic clock. Any goroutine calls it.
 	Now func() time.Duration
 	// Queue is how many events each sink may be behind; 0 or less means 65536.
 	Queue int
@@ -110,6 +110,13 @@ func (b *Bus) NewConn() uint32 { return b.conns.Add(1) }
 
 // Now implements Recorder.
 func (b *Bus) Now() time.Duration { return b.now() }
+
+// Recorded returns how many events have been recorded so far.
+func (b *Bus) Recorded() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
 
 // Close lets every sink write what is queued, closes them and returns what they
 // erred with. Events recorded afterwards are ignored. A further Close waits for the

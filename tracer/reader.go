@@ -59,7 +59,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, fmt.Errorf("read trace: no header: the input is empty: %w", io.ErrUnexpectedEOF)
 	case err != nil:
 		return nil, fmt.Errorf("read trace: %w", err)
-	case !whole && bytes.HasPrefix(line, []byte(`{"type":"trace"`)):
+	case !whole && bytes.HasPrefix(line, []byte("{")) && !json.Valid(line):
 		return nil, fmt.Errorf("read trace: %w", &LineError{rd.line, ErrTruncated})
 	}
 	if rd.header, err = parseHeader(line); err != nil {

@@ -86,8 +86,9 @@ func (l *log) String() string {
 // It numbers and stamps them as a Bus does. Any goroutine may use it.
 type Recorder struct {
 	log
-	// Now returns the time of an event; nil means the time since the first one.
-	Now   func() time.Duration
+	// Clock returns the time of an event; nil means the time since it was first
+	// asked for.
+	Clock func() time.Duration
 	start time.Time
 	conns atomic.Uint32
 }
@@ -99,16 +100,26 @@ func (r *Recorder) Record(e tracer.Event) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.N = uint64(len(r.events)) + 1
-	if r.Now != nil {
-		e.T = r.Now()
-	} else {
-		if r.start.IsZero() {
-			r.start = time.Now()
-		}
-		e.T = time.Since(r.start)
-	}
+	e.T = r.now()
 	r.add(e)
 	return e.N
+}
+
+// Now implements tracer.Recorder.
+func (r *Recorder) Now() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.now()
+}
+
+func (r *Recorder) now() time.Duration {
+	if r.Clock != nil {
+		return r.Clock()
+	}
+	if r.start.IsZero() {
+		r.start = time.Now()
+	}
+	return time.Since(r.start)
 }
 
 // NewConn implements tracer.Recorder.

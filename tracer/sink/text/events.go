@@ -177,7 +177,7 @@ func (s *Sink) ending(x *tracer.End) {
 		st = bad
 	}
 	s.say(st, "■ "+words)
-	s.put(plain, fmt.Sprintf(": %s, %d B in, %d B out, %d+%d segments", brief(x.Duration),
+	s.put(plain, fmt.Sprintf(": %s, %d B in, %d out, %d+%d segments", brief(x.Duration),
 		x.BytesIn, x.BytesOut, x.SegmentsIn, x.SegmentsOut))
 	again := style(plain)
 	if x.Retransmits > 0 {

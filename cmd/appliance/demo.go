@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+
+	"github.com/urfave/cli/v2"
+
+	"appliance/internal/config"
+	"appliance/internal/demo"
+	"appliance/internal/lab"
+)
+
+// reexecMark tells a demo that it is root of a user namespace of its own.
+const reexecMark = "APPLIANCE_DEMO_NAMESPACE"
+
+func demoCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "demo",
+		Usage: "show a TCP connection between Linux and the appliance, with no set-up at all",
+		Description: "It makes a lab, starts the appliance at 192.168.12.53 with all its programs, lets Linux run\n" +
+			"the hello client, tells the story, writes the trace and removes the lab. Without root it\n" +
+			"does so in a user namespace, and where that is not to be had, on a pipe.",
+		Flags: []cli.Flag{
+			optionFlag("link", "the link; without it veth where that may be had, else pipe", "veth", "tap", "pipe"),
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the trace to `FILE`", DefaultText: "appliance-demo.jsonl"},
+			choiceFlag("level", "how much is traced", "segments", "states", "full"),
+			choiceFlag("time", "the times of the text", "rel", "delta", "abs"),
+			colorFlag(),
+		},
+		Action: demoAction,
+	}
+}
+
+func demoAction(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
+	defer stop()
+	v := readVersions()
+	o := demo.Options{
+		Link: config.LinkKind(c.String("link")), Trace: c.String("write"),
+		Level: config.Level(c.String("level")), Time: config.Time(c.String("time")),
+		Out: c.App.Writer, Log: logf(c.App.ErrWriter), Color: colored(c, c.App.Writer),
+		Appliance: v.Appliance, GVisor: v.GVisor,
+	}
+	if os.Getenv(reexecMark) == "" {
+		o.Reexec = func(ctx context.Context) (int, error) {
+			return lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), reexecMark+"=1"))
+		}
+	}
+	err := demo.Run(ctx, o)
+	var elsewhere *demo.ErrReexec
+	if errors.As(err, &elsewhere) {
+		return &exitError{code: elsewhere.Code} // it has said why
+	}
+	return err
+}

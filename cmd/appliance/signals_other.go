@@ -1,0 +1,10 @@
+//go:build !unix
+
+package main
+
+import "os"
+
+var (
+	stopSignals    = []os.Signal{os.Interrupt}
+	counterSignals []os.Signal
+)

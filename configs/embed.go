@@ -1,0 +1,10 @@
+// Package configs holds the example configurations, so that the command has them
+// wherever it runs. It holds nothing else.
+package configs
+
+import "embed"
+
+// FS has each example under its file's name: "veth.yaml".
+//
+//go:embed *.yaml
+var FS embed.FS

@@ -1,0 +1,274 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestNamed(t *testing.T) {
+	needRoot(t)
+	l := mustUp(t, Options{})
+	if !l.Created || l.Held() || l.Kind() != Veth {
+		t.Errorf("lab is %+v", l)
+	}
+	if len(l.Warnings) > 0 {
+		t.Errorf("warnings: %v", l.Warnings)
+	}
+	testHostSide(t, l, 1500, "192.168.12.1/24", "fd00:12::1/64")
+	needTool(t, "ip")
+	netns, err := exec.Command("ip", "netns").Output()
+	if err != nil || !strings.Contains(string(netns), l.Name()+"-host") || !strings.Contains(string(netns), l.Name()+"-app") {
+		t.Errorf("ip netns says %q, %v", netns, err)
+	}
+	app, err := exec.Command("ip", "-n", l.Name()+"-app", "-j", "addr", "show", "app0").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := parseIPAddr(t, string(app))["app0"]; len(a.Addrs) != 0 || !slices.Contains(a.Flags, "UP") {
+		t.Errorf("app0 is %+v, want it up and without any address", a)
+	}
+	again := mustUp(t, Options{Name: l.Name()})
+	if again.Created || len(again.Changes) > 0 {
+		t.Errorf("up again did %v", again.Changes)
+	}
+	testExec(t, l)
+	testOpener0(t, l)
+	testLink(t, l)
+
+	list, err := List(t.Context())
+	if err != nil || !slices.ContainsFunc(list, func(i Info) bool {
+		return i.Name == l.Name() && i.Kind == Veth && i.Problem == "" && len(i.Addresses) == 2
+	}) {
+		t.Errorf("list is %+v, %v", list, err)
+	}
+	r, err := Down(t.Context(), l.Name())
+	if err != nil || !r.Existed || len(r.StillIn) > 0 {
+		t.Errorf("down: %+v, %v", r, err)
+	}
+	assertGone(t, l.Name())
+	if r, err := Down(t.Context(), l.Name()); err != nil || r.Existed {
+		t.Errorf("down again: %+v, %v", r, err)
+	}
+	if _, err := Open(t.Context(), l.Name()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("open after down: %v", err)
+	}
+}
+
+func TestNamedTAP(t *testing.T) {
+	needRoot(t)
+	if _, err := os.Stat(tunDevice); err != nil {
+		t.Skip("needs " + tunDevice)
+	}
+	l := mustUp(t, Options{Kind: TAP})
+	if l.AppNetNS() != l.HostNetNS() || l.AppInterface() != "tap0" {
+		t.Errorf("lab is %+v", l.Info())
+	}
+	testHostSide(t, l, 1500, "192.168.12.1/24", "fd00:12::1/64")
+	testLink(t, l)
+	if again := mustUp(t, Options{Name: l.Name()}); again.Created || again.Kind() != TAP || len(again.Changes) > 0 {
+		t.Errorf("up again: %+v", again)
+	}
+}
+
+func TestNamedChange(t *testing.T) {
+	needRoot(t)
+	needTool(t, "ip")
+	testChange(t)
+}
+
+func TestNamedConcurrentUps(t *testing.T) {
+	needRoot(t)
+	testConcurrentUps(t)
+}
+
+func TestNamedDo(t *testing.T) {
+	needRoot(t)
+	l := mustUp(t, Options{})
+	err := l.Do(func() error {
+		ln, err := net.Listen("tcp", "192.168.12.1:0")
+		if err != nil {
+			return err
+		}
+		return ln.Close()
+	})
+	if err != nil {
+		t.Errorf("listen on the Linux side: %v", err)
+	}
+}
+
+// TestNamedHalfMade leaves what a crash at any point of up would, and sees that up
+// repairs it and down removes it.
+func TestNamedHalfMade(t *testing.T) {
+	needRoot(t)
+	halves := map[string]func(t *testing.T, name string){
+		"only the mount points": func(t *testing.T, name string) {
+			touch(t, hostPath(name))
+			touch(t, appPath(name))
+		},
+		"only the host's namespace": func(t *testing.T, name string) {
+			makeHalf(t, hostPath(name), spec{Name: name, Side: sideHost, Kind: Veth, MTU: 1500, Addrs: DefaultAddresses()})
+		},
+		"only the appliance's namespace": func(t *testing.T, name string) {
+			makeHalf(t, appPath(name), spec{Name: name, Side: sideApp})
+		},
+		"the appliance's name lost": func(t *testing.T, name string) {
+			mustUp(t, Options{Name: name})
+			if err := removeName(appPath(name)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the host's name lost": func(t *testing.T, name string) {
+			mustUp(t, Options{Name: name})
+			if err := removeName(hostPath(name)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for what, make := range halves {
+		t.Run(what, func(t *testing.T) {
+			name := uniqueName()
+			make(t, name)
+			if _, err := Open(t.Context(), name); err == nil {
+				t.Error("opened")
+			}
+			testHostSide(t, mustUp(t, Options{Name: name}), 1500, "192.168.12.1/24", "fd00:12::1/64")
+		})
+		t.Run(what+", down", func(t *testing.T) {
+			name := uniqueName()
+			make(t, name)
+			if r, err := Down(t.Context(), name); err != nil || !r.Existed {
+				t.Errorf("down: %+v, %v", r, err)
+			}
+			assertGone(t, name)
+		})
+	}
+}
+
+func touch(t *testing.T, path string) {
+	t.Helper()
+	if err := prepareDir(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func makeHalf(t *testing.T, path string, mark spec) {
+	t.Helper()
+	if err := prepareDir(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := makeNamed(path, mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Close()
+}
+
+// TestNamedForeign sees that a namespace of the lab's name that is not the lab's is
+// neither used nor removed.
+func TestNamedForeign(t *testing.T) {
+	needRoot(t)
+	needTool(t, "ip")
+	name := uniqueName()
+	if out, err := exec.Command("ip", "netns", "add", name+"-app").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer func() {
+		if out, err := exec.Command("ip", "netns", "delete", name+"-app").CombinedOutput(); err != nil {
+			t.Errorf("the foreign namespace is gone: %v: %s", err, out)
+		}
+		assertGone(t, name)
+	}()
+	if _, err := Up(t.Context(), Options{Name: name}); err == nil || !strings.Contains(err.Error(), "not made by a lab") {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := Down(t.Context(), name); err == nil || !strings.Contains(err.Error(), "not made by a lab") {
+		t.Errorf("down: %v", err)
+	}
+	list, err := List(t.Context())
+	if err != nil || slices.ContainsFunc(list, func(i Info) bool { return i.Name == name }) {
+		t.Errorf("list is %+v, %v", list, err)
+	}
+}
+
+// TestNamedFailureLeavesNothing makes up fail half-way.
+func TestNamedFailureLeavesNothing(t *testing.T) {
+	needRoot(t)
+	name := uniqueName()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Up(ctx, Options{Name: name}); !errors.Is(err, context.Canceled) {
+		t.Errorf("up: %v", err)
+	}
+	assertGone(t, name)
+}
+
+// TestNamedStillIn takes a lab down in which somebody else's process is.
+func TestNamedStillIn(t *testing.T) {
+	needRoot(t)
+	l := mustUp(t, Options{})
+	var r Removed
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := execAfterReady(ctx, t, l, "echo ready; exec sleep 100", func() {
+		var derr error
+		if r, derr = Down(t.Context(), l.Name()); derr != nil {
+			t.Error(derr)
+		}
+		for _, p := range r.StillIn {
+			if unix.Kill(p.PID, 0) != nil {
+				t.Errorf("process %+v was ended", p)
+			}
+		}
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if len(r.StillIn) != 1 || r.StillIn[0].Command != "sleep" && r.StillIn[0].Command != "sh" {
+		t.Errorf("still in: %+v, want the sleep", r.StillIn)
+	}
+	assertGone(t, l.Name())
+}
+
+func TestTemporary(t *testing.T) {
+	needRoot(t)
+	testTemporary(t, Veth)
+	testTemporary(t, TAP)
+}
+
+func testTemporary(t *testing.T, kind Kind) {
+	t.Helper()
+	before, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewTemporary(t.Context(), Options{Kind: kind})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	testHostSide(t, l, 1500, "192.168.12.1/24", "fd00:12::1/64")
+	testLink(t, l)
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	after, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The poller's own descriptors may have come meanwhile: at most three.
+	if len(after) > len(before)+3 {
+		t.Errorf("%d descriptors before, %d after", len(before), len(after))
+	}
+}

@@ -1,0 +1,96 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"appliance/internal/config"
+	"appliance/internal/lab"
+	"appliance/netstack/link"
+)
+
+// warner is a link that has something to say of itself.
+type warner interface{ Warnings() []string }
+
+// openLink opens the link that the configuration names, without impairment.
+func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, error) {
+	mac := net.HardwareAddr(nil)
+	if c.Link.MAC != "" {
+		var err error
+		if mac, err = net.ParseMAC(string(c.Link.MAC)); err != nil {
+			return nil, fmt.Errorf("link: %w", err)
+		}
+	}
+	if l != nil {
+		return openLabLink(ctx, c, l, mac)
+	}
+	if c.Link.Kind == config.LinkTAP {
+		return link.OpenTAP(link.TAPOptions{
+			Name: c.Link.Interface, NetNS: c.Link.NetNS, MAC: mac,
+			MTU: uint32(c.Link.MTU), Addresses: c.Addresses, //nolint:gosec // the configuration bounds it
+		})
+	}
+	return link.OpenVeth(link.VethOptions{
+		Interface: c.Link.Interface, NetNS: c.Link.NetNS, PeerNetNS: c.Link.PeerNetNS, MAC: mac,
+		Offload: string(c.Link.Offload), Addresses: c.Addresses,
+	})
+}
+
+// findLab opens the lab that the configuration names; nil where it names none.
+func findLab(ctx context.Context, c *config.Config) (*lab.Lab, error) {
+	if c.Link.Lab == "" || c.Link.Kind == config.LinkPipe {
+		return nil, nil
+	}
+	l, err := lab.Open(ctx, c.Link.Lab)
+	if errors.Is(err, lab.ErrNotFound) {
+		flags := ""
+		if c.Link.Lab != lab.DefaultName {
+			flags = " --name " + c.Link.Lab
+		}
+		if c.Link.Kind != config.LinkVeth {
+			flags += " --kind " + string(c.Link.Kind)
+		}
+		return nil, fmt.Errorf("%w: make it with `appliance lab up%s`, or use --link pipe", err, flags)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if string(l.Kind()) != string(c.Link.Kind) {
+		err := fmt.Errorf("lab %s is up as %s, and the configuration wants %s: take it down and up again (appliance lab down --name %s; appliance lab up --name %s --kind %s), or use --link %s",
+			l.Name(), l.Kind(), c.Link.Kind, l.Name(), l.Name(), c.Link.Kind, l.Kind())
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// labLink is a link whose descriptor came from a lab, which has something to undo.
+type labLink struct {
+	link.Link
+	once     sync.Once
+	release  func() error
+	warnings []string
+}
+
+// Close implements link.Link.
+func (l *labLink) Close() {
+	l.Link.Close()
+	l.once.Do(func() {
+		if l.release != nil {
+			if err := l.release(); err != nil {
+				l.warnings = append(l.warnings, err.Error())
+			}
+		}
+	})
+}
+
+// Warnings tells what is not as it should be.
+func (l *labLink) Warnings() []string {
+	w := l.warnings
+	if inner, ok := l.Link.(warner); ok {
+		w = append(append([]string(nil), w...), inner.Warnings()...)
+	}
+	return w
+}

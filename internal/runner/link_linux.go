@@ -1,0 +1,112 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"appliance/internal/config"
+	"appliance/internal/lab"
+	"appliance/netstack/link"
+)
+
+// openArgs is what this process tells the Opener, which may run in a lab's holder.
+type openArgs struct {
+	Addresses []netip.Prefix `json:"addresses"`
+	Offload   string         `json:"offload"`
+}
+
+// openMeta is what the Opener tells back.
+type openMeta struct {
+	Info     link.InterfaceInfo `json:"info"`
+	Warnings []string           `json:"warnings,omitempty"`
+}
+
+// OpenLabLink is the lab's Opener: it opens the appliance's end of a lab, in the
+// namespace that it is in.
+func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
+	var args openArgs
+	if err := json.Unmarshal(r.Args, &args); err != nil {
+		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
+	}
+	if r.Kind == lab.TAP {
+		fd, device, err := link.OpenTAPDevice(link.TAPOptions{Name: r.Interface, Addresses: args.Addresses})
+		if err != nil {
+			return nil, err
+		}
+		return opened(fd, r, openMeta{Info: device.Info}, device.Undo)
+	}
+	if err := link.CheckAddresses(args.Addresses); err != nil {
+		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
+	}
+	fd, info, err := link.OpenPacketSocket(r.Interface)
+	if err != nil {
+		return nil, err
+	}
+	meta := openMeta{Info: info}
+	var restore func() error
+	if args.Offload != link.OffloadOn {
+		off, err := link.DisableOffload(info, r.PeerNetNS)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open %s: %w", r.Interface, err), unix.Close(fd))
+		}
+		restore, meta.Warnings = off.Restore, off.Warnings()
+	}
+	return opened(fd, r, meta, restore)
+}
+
+func opened(fd int, r lab.OpenRequest, meta openMeta, release func() error) (*lab.Opened, error) {
+	b, err := json.Marshal(meta)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", r.Interface, err), unix.Close(fd))
+	}
+	return &lab.Opened{Files: []*os.File{os.NewFile(uintptr(fd), r.Interface)}, Meta: b, Release: release}, nil //nolint:gosec // a descriptor
+}
+
+// openLabLink opens the appliance's end of a lab.
+func openLabLink(ctx context.Context, c *config.Config, l *lab.Lab, mac net.HardwareAddr) (link.Link, error) {
+	args, err := json.Marshal(openArgs{Addresses: c.Addresses, Offload: string(c.Link.Offload)})
+	if err != nil {
+		return nil, err
+	}
+	o, err := l.OpenLink(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	made, err := labLinkOf(o, c, l, mac)
+	if err != nil && o.Release != nil {
+		err = errors.Join(err, o.Release())
+	}
+	return made, err
+}
+
+// labLinkOf makes a link of what was opened.
+func labLinkOf(o *lab.Opened, c *config.Config, l *lab.Lab, mac net.HardwareAddr) (link.Link, error) {
+	var meta openMeta
+	if err := json.Unmarshal(o.Meta, &meta); err != nil {
+		return nil, fmt.Errorf("open %s: %w", l.AppInterface(), err)
+	}
+	if len(o.Files) != 1 {
+		return nil, fmt.Errorf("open %s: got %d descriptors, want 1", l.AppInterface(), len(o.Files))
+	}
+	fd, err := unix.FcntlInt(o.Files[0].Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err := errors.Join(err, o.Files[0].Close()); err != nil {
+		return nil, fmt.Errorf("open %s: %w", l.AppInterface(), err)
+	}
+	made := &labLink{release: o.Release, warnings: meta.Warnings}
+	if l.Kind() == lab.TAP {
+		made.Link, err = link.NewTAPFromFD(fd, meta.Info, mac)
+	} else {
+		made.Link, err = link.NewVethFromFD(fd, meta.Info, link.VethOptions{MAC: mac, Offload: string(c.Link.Offload)})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return made, nil
+}

@@ -1,0 +1,137 @@
+package runner
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"appliance/internal/config"
+	"appliance/tracer"
+	"appliance/tracer/sink/jsonl"
+	"appliance/tracer/sink/text"
+)
+
+// screen is standard output, which the trace and the programs share: each write is
+// whole lines.
+type screen struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+// Write implements io.Writer.
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
+}
+
+// lines gathers what a program prints into whole lines.
+type lines struct {
+	mu  sync.Mutex
+	buf []byte
+	to  io.Writer
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, b...)
+	end := bytes.LastIndexByte(l.buf, '\n') + 1
+	if end == 0 {
+		return len(b), nil
+	}
+	_, err := l.to.Write(l.buf[:end])
+	l.buf = append(l.buf[:0], l.buf[end:]...)
+	return len(b), err
+}
+
+// openSinks makes the sinks that the trace goes to. On an error it removes the files
+// that it made.
+func openSinks(t config.Trace, out io.Writer, opts Options) ([]tracer.Sink, error) {
+	var sinks []tracer.Sink
+	if t.Level == config.LevelOff {
+		return nil, nil
+	}
+	switch t.Screen {
+	case config.ScreenText:
+		o, err := textOptions(t, opts.Color)
+		if err != nil {
+			return nil, err
+		}
+		sinks = append(sinks, &kept{Sink: text.New(out, o), keep: opts.Keep})
+	case config.ScreenJSONL:
+		sinks = append(sinks, jsonl.New(out))
+	case config.ScreenOff:
+	}
+	var made []string
+	for _, path := range t.Files {
+		s, err := openFile(path, t)
+		if err != nil {
+			for _, p := range made {
+				err = errors.Join(err, os.Remove(p))
+			}
+			return nil, err
+		}
+		sinks, made = append(sinks, s), append(made, path)
+	}
+	return sinks, nil
+}
+
+// kept is a sink that gets only some of the events.
+type kept struct {
+	tracer.Sink
+	keep func(*tracer.Event) bool
+	buf  []tracer.Event
+}
+
+// Write implements tracer.Sink.
+func (k *kept) Write(events []tracer.Event) error {
+	if k.keep == nil {
+		return k.Sink.Write(events)
+	}
+	k.buf = k.buf[:0]
+	for i := range events {
+		if k.keep(&events[i]) {
+			k.buf = append(k.buf, events[i])
+		}
+	}
+	return k.Sink.Write(k.buf)
+}
+
+func textOptions(t config.Trace, color bool) (text.Options, error) {
+	when, err := text.ParseTime(string(t.Time))
+	return text.Options{Color: color, Time: when}, err
+}
+
+// openFile makes a trace file, in the form that its name's ending tells.
+func openFile(path string, t config.Trace) (tracer.Sink, error) {
+	form, err := config.TraceFormat(path)
+	if err != nil {
+		return nil, err
+	}
+	if form == config.ScreenJSONL {
+		return jsonl.Create(path)
+	}
+	o, err := textOptions(t, false)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644) //nolint:gosec // a trace is for others to read
+	if err != nil {
+		return nil, fmt.Errorf("create trace: %w: name a file in a directory that you can write to", err)
+	}
+	return &textFile{Sink: text.New(f, o), f: f}, nil
+}
+
+// textFile is the text form in a file.
+type textFile struct {
+	*text.Sink
+	f *os.File
+}
+
+// Close implements tracer.Sink.
+func (t *textFile) Close() error { return errors.Join(t.Sink.Close(), t.f.Close()) }

@@ -1,0 +1,65 @@
+package runner
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+
+	"appliance/internal/config"
+	"appliance/netstack/link"
+)
+
+// Greeting says, in one line, what runs where.
+func (a *Appliance) Greeting() string {
+	c, info := a.opts.Config, a.Link()
+	var parts []string
+	for _, p := range c.Addresses {
+		parts = append(parts, p.String())
+	}
+	where := info.Kind
+	if info.Name != "" {
+		where += " " + info.Name
+	}
+	if c.Link.Lab != "" && c.Link.Kind != config.LinkPipe {
+		where += " of lab " + c.Link.Lab
+	}
+	s := fmt.Sprintf("%s on %s (MTU %d)", strings.Join(parts, " "), where, info.MTU)
+	if info.Impair != "" {
+		s += "; " + info.Impair
+	}
+	for _, app := range c.Apps {
+		if app.Role == config.RoleClient {
+			s += fmt.Sprintf("; %s to %s", app.Name, app.Connect)
+			continue
+		}
+		for _, p := range app.Protocols {
+			s += fmt.Sprintf("; %s on %s port %d", app.Name, p, app.Port)
+		}
+	}
+	return s
+}
+
+// Counters are gVisor's own counters and the link's, a line each, for people.
+func (a *Appliance) Counters() []string {
+	st := a.stack.Stats()
+	t := st.TCP
+	v := func(c *tcpip.StatCounter) uint64 { return c.Value() }
+	out := []string{
+		fmt.Sprintf("running %s, %d events", time.Since(a.started).Round(time.Millisecond), a.bus.Recorded()),
+		fmt.Sprintf("connections: %d opened, %d accepted, %d established now, %d failed, %d reset, %d timed out",
+			v(t.ActiveConnectionOpenings), v(t.PassiveConnectionOpenings), v(t.CurrentEstablished),
+			v(t.FailedConnectionAttempts), v(t.EstablishedResets), v(t.EstablishedTimedout)),
+		fmt.Sprintf("segments: %d in, %d out, %d retransmitted, %d RST in, %d RST out, %d bad checksums",
+			v(t.ValidSegmentsReceived), v(t.SegmentsSent), v(t.Retransmits), v(t.ResetsReceived), v(t.ResetsSent), v(t.ChecksumErrors)),
+		fmt.Sprintf("datagrams: %d in, %d out; IP packets: %d in, %d out",
+			v(st.UDP.PacketsReceived), v(st.UDP.PacketsSent), v(st.IP.PacketsReceived), v(st.IP.PacketsSent)),
+	}
+	if l, ok := a.links[0].(interface{ Counters() link.Counters }); ok {
+		k := l.Counters()
+		out = append(out, fmt.Sprintf("frames: %d in (%d bytes), %d out (%d bytes), %d dropped in, %d dropped out",
+			k.FramesIn, k.BytesIn, k.FramesOut, k.BytesOut, k.RxDrops+k.Runts+k.VLAN+k.Truncated, k.TxDrops+k.TxErrors))
+	}
+	return out
+}
