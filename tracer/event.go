@@ -52,7 +52,9 @@ const (
 	PhaseDone   Phase = "done"   // both in one: it returned at once and caused nothing
 )
 
-// Arg is one argument of a call. Value is a string, an int64 or a bool.
+// Arg is one argument of a call. Value is a string, an int64 or a bool. The argument
+// "data" is the first bytes of a payload, escaped as in Go's strings, without quotes,
+// with "…" behind it where the payload goes on; recv's Result is the same.
 type Arg struct {
 	Name  string
 	Value any

@@ -25,15 +25,12 @@ const dataArg = "data"
 
 func (s *Sink) call(e *tracer.Event, c *tracer.Call) {
 	var args []string
-	data, size, hasData := "", int64(-1), false
+	data, hasData := "", false
 	for _, a := range c.Args {
 		text, isText := a.Value.(string)
 		if a.Name == dataArg && isText {
 			data, hasData = text, true
 			continue
-		}
-		if n, ok := a.Value.(int64); ok {
-			size = n
 		}
 		args = append(args, argument(a))
 	}
@@ -48,7 +45,7 @@ func (s *Sink) call(e *tracer.Event, c *tracer.Call) {
 		tail = " …"
 	}
 	if hasData {
-		s.data(data, int64(len(data)) < size, len(tail))
+		s.data(data, len(tail))
 	}
 	s.put(dim, tail)
 	if c.Phase == tracer.PhaseEnter {
@@ -90,7 +87,7 @@ func (s *Sink) result(e *tracer.Event, c *tracer.Call) {
 			s.put(plain, ", end of stream")
 		}
 		if c.Result != "" {
-			s.data(c.Result, len(c.Result) < c.Bytes, len("  of #0000, took 000.000 ms"))
+			s.data(c.Result, len("  of #0000, took 000.000 ms"))
 		}
 	case c.Result != "":
 		s.say(plain, " = "+c.Result)
@@ -105,29 +102,56 @@ func (s *Sink) result(e *tracer.Event, c *tracer.Call) {
 	}
 }
 
-// data writes a preview of payload, quoted and cut to the width with room for what
-// follows; more tells that the payload itself goes on.
-func (s *Sink) data(data string, more bool, follows int) {
-	quote := strconv.Quote
-	if s.ascii {
-		quote = strconv.QuoteToASCII
-	}
+// data writes a preview of payload, which comes escaped as in Go and ends with … where
+// the payload goes on. It is cut to the width, with room for what follows.
+func (s *Sink) data(data string, follows int) {
+	data, more := strings.CutSuffix(data, "…")
+	data = clean(data, s.ascii)
 	dots := 1
 	if s.ascii {
 		dots = 3
 	}
-	room := max(s.o.Width-s.col-1-follows-dots, 8)
-	q := quote(data)
-	for utf8.RuneCountInString(q) > room {
-		// An escape is at most ten columns: cutting the excess is never far too much.
-		over := utf8.RuneCountInString(q) - room
-		runes := []rune(data)
-		data = string(runes[:len(runes)-max(1, over/10)])
-		q = quote(data)
-		more = true
+	room := max(s.o.Width-s.col-len(` ""`)-follows-dots, 8)
+	if whole := fits(data, room); whole < len(data) {
+		data, more = data[:whole], true
 	}
-	s.raw(plain, " "+q)
+	s.raw(plain, ` "`+data+`"`)
 	if more {
 		s.put(plain, "…")
 	}
+}
+
+// fits returns how much of an escaped text, in bytes, room columns hold without
+// cutting through an escape.
+func fits(text string, room int) int {
+	at := 0
+	for at < len(text) {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		columns := 1
+		if text[at] == '\\' {
+			size = escapeLen(text[at:])
+			columns = size
+		}
+		if room -= columns; room < 0 {
+			break
+		}
+		at += size
+	}
+	return at
+}
+
+// escapeLen returns the length of the escape at the start of text.
+func escapeLen(text string) int {
+	n := 2
+	if len(text) > 1 {
+		switch text[1] {
+		case 'x':
+			n = 4
+		case 'u':
+			n = 6
+		case 'U':
+			n = 10
+		}
+	}
+	return min(n, len(text))
 }

@@ -252,6 +252,25 @@ func TestForgetsEndedConnections(t *testing.T) {
 	}
 }
 
+// TestDataIsCutBetweenEscapes: at no width may half an escape be left.
+func TestDataIsCutBetweenEscapes(t *testing.T) {
+	const data = `a\x00\n\u2028\U0001f600é\"` + `b\x01\x02…`
+	whole := regexp.MustCompile(`^([^\\]|\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|["n]))*$`)
+	e := []tracer.Event{{N: 1, Stack: "s", Body: &tracer.Call{Name: "send", Phase: tracer.PhaseEnter, Bytes: -1, Args: []tracer.Arg{{Name: "bytes", Value: int64(999)}, {Name: "data", Value: data}}}}}
+	shown := map[string]bool{}
+	for width := 40; width < 100; width++ {
+		_, line, _ := strings.Cut(render(t, tracer.Header{}, e, Options{Width: width}), "send(999) ")
+		got, ok := strings.CutSuffix(strings.TrimPrefix(line, `"`), "\"…\n")
+		if !ok || !whole.MatchString(got) || !strings.HasPrefix(data, got) {
+			t.Errorf("width %d: %s", width, line)
+		}
+		shown[got] = true
+	}
+	if len(shown) < 6 || !shown[strings.TrimSuffix(data, "…")] {
+		t.Errorf("shown: %v", shown)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	for _, c := range []struct {
 		d                            time.Duration
