@@ -65,7 +65,6 @@ type Ethernet struct {
 	started bool
 	closed  bool
 	err     error
-	action  func()
 
 	disp atomic.Pointer[dispatcher]
 	stop atomic.Bool // asks the loop to end
@@ -219,16 +218,7 @@ func (e *Ethernet) IsAttached() bool { return e.disp.Load() != nil }
 
 // Close stops the loop, which closes the descriptor; Wait waits for that. It may
 // be called more than once, and from the loop.
-func (e *Ethernet) Close() {
-	e.halt()
-	e.mu.Lock()
-	action := e.action
-	e.action = nil
-	e.mu.Unlock()
-	if action != nil {
-		action()
-	}
-}
+func (e *Ethernet) Close() { e.halt() }
 
 // halt ends the link, once.
 func (e *Ethernet) halt() {
@@ -320,9 +310,6 @@ func (*Ethernet) ParseHeader(pkt *stack.PacketBuffer) bool {
 	return ok
 }
 
-// SetOnCloseAction implements stack.LinkEndpoint: Close runs action, once.
-func (e *Ethernet) SetOnCloseAction(action func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.action = action
-}
+// SetOnCloseAction implements stack.LinkEndpoint. The action would remove the NIC
+// from the stack; here a closed link is an unplugged cable, and the NIC stays.
+func (*Ethernet) SetOnCloseAction(func()) {}

@@ -176,6 +176,20 @@ func TestEthernetCloseLeavesNothing(t *testing.T) {
 	}
 }
 
+// A stack that is destroyed with its link still open ends the link.
+func TestEthernetEndsWithItsStack(t *testing.T) {
+	verifyNoLeak(t)
+	e, peer := newSocketEthernet(t)
+	s := newTestStack(t, e, "10.0.0.2/24")
+	sendFrame(t, peer, arpProbe(9))
+	awaitARP(t, peer, 9)
+	s.Destroy()
+	waitDone(t, e)
+	if err := e.Err(); err != nil {
+		t.Errorf("Err: %v", err)
+	}
+}
+
 func TestNewEthernetRefuses(t *testing.T) {
 	before := openFDs(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET, 0)

@@ -162,7 +162,7 @@ func impaired(t testing.TB, o ImpairOptions) (*Impair, *fakeLower, *fakeUpper) {
 	return im, lower, up
 }
 
-// rules parses rules that are known to be right.
+// mustRules parses rules that are known to be right.
 func mustRules(t testing.TB, texts ...string) []Rule {
 	t.Helper()
 	var rs []Rule

@@ -2,6 +2,7 @@ package link
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -309,4 +310,16 @@ func TestRuleMutationAfterNew(t *testing.T) {
 	copy(r[0].Payload.Contains, bytes.Repeat([]byte("z"), 3))
 	sendOut(t, im, testSeg{port: 1, seq: 5, flags: tracer.ACK, payload: []byte("abc")})
 	wantSeqs(t, "out", lower.take())
+}
+
+func ExampleParseRule() {
+	r, err := ParseRule("drop out FIN nth=2")
+	fmt.Println(r, err)
+	fmt.Println(ImpairOptions{Rules: []Rule{r}, Out: Impairment{Loss: 0.1}, Seed: 7})
+	_, err = ParseRule("drop out FIN 20ms")
+	fmt.Println(err)
+	// Output:
+	// drop out FIN nth=2 <nil>
+	// out: loss 10 %; drop the 2nd FIN out; seed 7
+	// rule "drop out FIN 20ms": time 20ms: drop takes none
 }

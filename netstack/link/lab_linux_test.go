@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -45,6 +46,9 @@ var labCount atomic.Int64
 func newNetNS(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("linktest-%d-%d", os.Getpid(), labCount.Add(1))
+	if err := shareNetNSDirectory(); err != nil {
+		t.Fatalf("prepare %s: %v", namedNamespaces, err)
+	}
 	made := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // Never unlocked: the thread ends with its namespace.
@@ -68,8 +72,26 @@ func newNetNS(t testing.TB) string {
 	return name
 }
 
+// shareNetNSDirectory makes the directory of named namespaces a shared mount, as
+// the first `ip netns add` of a system does: done later, by another program, it
+// would cover the namespaces made here, and keep them from being deleted.
+func shareNetNSDirectory() error {
+	if err := os.MkdirAll(namedNamespaces, 0o755); err != nil {
+		return err
+	}
+	share := func() error { return unix.Mount("", namedNamespaces, "none", unix.MS_SHARED|unix.MS_REC, "") }
+	err := share()
+	if !errors.Is(err, unix.EINVAL) { // EINVAL: it is not a mount point yet.
+		return err
+	}
+	if err := unix.Mount(namedNamespaces, namedNamespaces, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return err
+	}
+	return share()
+}
+
 func deleteNetNS(t testing.TB, name string) {
-	if err := netns.DeleteNamed(name); err != nil && !os.IsNotExist(err) {
+	if err := netns.DeleteNamed(name); err != nil && !errors.Is(err, unix.EINVAL) && !os.IsNotExist(err) {
 		t.Errorf("delete network namespace %s: %v", name, err)
 	}
 }

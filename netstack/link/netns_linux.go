@@ -40,27 +40,29 @@ func inNetNS(path string, f func() error) error {
 	defer target.Close()
 
 	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		home, err := netns.Get()
-		if err != nil {
-			runtime.UnlockOSThread()
-			result <- fmt.Errorf("open the current network namespace: %w", err)
-			return
-		}
-		defer home.Close()
-		if err := netns.Set(target); err != nil {
-			runtime.UnlockOSThread()
-			result <- netnsEnterError(path, err)
-			return
-		}
-		err = f()
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		} // else the thread ends with this goroutine.
-		result <- err
-	}()
+	go func() { result <- onThreadIn(target, path, f) }()
 	return <-result
+}
+
+// onThreadIn runs f in the namespace target on this goroutine's thread, which ends
+// with the goroutine if it cannot be put back.
+func onThreadIn(target netns.NsHandle, path string, f func() error) error {
+	runtime.LockOSThread()
+	home, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("open the current network namespace: %w", err)
+	}
+	defer home.Close()
+	if err := netns.Set(target); err != nil {
+		runtime.UnlockOSThread()
+		return netnsEnterError(path, err)
+	}
+	err = f()
+	if netns.Set(home) == nil {
+		runtime.UnlockOSThread()
+	}
+	return err
 }
 
 func netnsEnterError(path string, err error) error {

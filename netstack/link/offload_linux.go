@@ -16,10 +16,10 @@ import (
 // peerFeatures make a veth's other end send what no wire would carry: checksums
 // left to hardware, and segments of up to 64 KB; and its GRO merges what it gets.
 var peerFeatures = []string{
-	"tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6",
+	"tx-checksum-ipv4", "tx-checksum-ip-generic", "tx-checksum-ipv6", "tx-checksum-sctp",
 	"tx-tcp-segmentation", "tx-tcp-ecn-segmentation", "tx-tcp-accecn-segmentation",
 	"tx-tcp-mangleid-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation",
-	"tx-generic-segmentation", "tx-gso-list",
+	"tx-sctp-segmentation", "tx-generic-segmentation", "tx-gso-list",
 	"rx-gro", "rx-gro-list", "rx-gro-hw", "rx-udp-gro-forwarding", "rx-lro",
 }
 

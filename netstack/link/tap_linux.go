@@ -96,13 +96,14 @@ func (t *TAP) Warnings() []string {
 // Close stops the link and puts the device back as it was; a device that OpenTAP
 // created is gone once Wait has returned.
 func (t *TAP) Close() {
+	t.Ethernet.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.device != nil {
-		if err := t.device.Undo(); err != nil {
-			t.warnings = append(t.warnings, err.Error())
-		}
-		t.device = nil
+	if t.device == nil {
+		return
 	}
-	t.Ethernet.Close()
+	if err := t.device.Undo(); err != nil {
+		t.warnings = append(t.warnings, err.Error())
+	}
+	t.device = nil
 }

@@ -168,11 +168,11 @@ func TestTAPRefuses(t *testing.T) {
 	ns := newNetNS(t)
 	in(t, ns, func() error {
 		a := netlink.NewLinkAttrs()
-		a.Name = "dummy0"
-		if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: a}); err != nil {
+		a.Name = "veth0"
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: a, PeerName: "veth1"}); err != nil {
 			return err
 		}
-		if err := addHostAddresses("dummy0", "192.168.99.1/24"); err != nil {
+		if err := addHostAddresses("veth0", "192.168.99.1/24"); err != nil {
 			return err
 		}
 		a.Name = "tun0"
@@ -187,7 +187,7 @@ func TestTAPRefuses(t *testing.T) {
 		"long name":     {TAPOptions{Name: "sixteen-bytes-xx"}, nil, "Linux allows 15"},
 		"bad name":      {TAPOptions{Name: "a/b"}, nil, "does not allow"},
 		"MTU":           {TAPOptions{MTU: 10}, nil, "out of range"},
-		"not a TAP":     {TAPOptions{Name: "dummy0"}, os.ErrExist, "dummy device"},
+		"not a TAP":     {TAPOptions{Name: "veth0"}, os.ErrExist, "veth device"},
 		"a TUN":         {TAPOptions{Name: "tun0"}, os.ErrExist, "no TAP"},
 		"shared":        {TAPOptions{HostAddresses: tapHost, Addresses: tapHost}, nil, "both the host and the appliance"},
 		"host address":  {TAPOptions{HostAddresses: []netip.Prefix{{}}}, nil, "not valid"},

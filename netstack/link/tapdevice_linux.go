@@ -216,7 +216,8 @@ func (d *TAPDevice) Undo() error {
 	var errs []error
 	for i := len(d.undo) - 1; i >= 0; i-- {
 		err := d.undo[i]()
-		if err != nil && !errors.Is(err, unix.ENODEV) {
+		// Taking the device down has removed its IPv6 addresses already.
+		if err != nil && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			errs = append(errs, err)
 		}
 	}

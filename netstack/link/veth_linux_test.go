@@ -117,6 +117,41 @@ func TestVethMTU(t *testing.T) {
 	if c := v.Counters(); c.SuperFrames != 0 || c.TxErrors != 0 {
 		t.Errorf("frames beyond the MTU: %+v", c)
 	}
+	if n, err := writeRaw(t, v, frameTo("\x02\x00\x00\x00\x00\x01", string(make([]byte, 1500)))); n != 1 || err != nil {
+		t.Errorf("write of a frame beyond the MTU: %d, %v", n, err)
+	}
+	if c := v.Counters(); c.TxErrors != 1 {
+		t.Errorf("a frame beyond the MTU: TxErrors %d, want 1", c.TxErrors)
+	}
+}
+
+// What the socket's buffer has no room for is counted.
+func TestVethCountsDrops(t *testing.T) {
+	verifyNoLeak(t)
+	lab := newVethLab(t, 1500)
+	v := openLabVeth(t, lab, VethOptions{})
+	got := newCollector()
+	got.hold = make(chan struct{})
+	v.Attach(got)
+	defer close(got.hold) // Before the link's Wait.
+	in(t, lab.host, func() error {
+		fd, _, err := OpenPacketSocket("host0")
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		frame := frameTo(v.LinkAddress(), string(make([]byte, 1400)))
+		for i := 0; i < 100000 && v.Counters().RxDrops == 0; i++ {
+			if _, err := unix.Write(fd, frame); err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ENOBUFS) {
+				return err
+			}
+		}
+		return nil
+	})
+	if v.Counters().RxDrops == 0 {
+		t.Error("more frames than the buffer holds, and no drop counted")
+	}
+	v.Close()
 }
 
 // A segment whose checksum is wrong, but finished, is not delivered.
@@ -231,7 +266,7 @@ func TestVethRefuses(t *testing.T) {
 	in(t, lab.app, func() error {
 		a := netlink.NewLinkAttrs()
 		a.Name = "down0"
-		if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: a}); err != nil {
+		if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: a, PeerName: "down1"}); err != nil {
 			return err
 		}
 		return addHostAddresses("app0", "192.168.99.1/24", "fd00:99::1/64")
@@ -319,5 +354,19 @@ func TestVethCloseLeavesNothing(t *testing.T) {
 	}
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors are open, %d were", after, before)
+	}
+}
+
+func TestUnprivileged(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("needs an ordinary user, to be refused")
+	}
+	_, err := OpenTAP(TAPOptions{Name: "tap7"})
+	if err == nil || !strings.Contains(err.Error(), "--link") {
+		t.Errorf("TAP: %v, want the way out", err)
+	}
+	_, err = openPacketSocket(InterfaceInfo{Name: "eth0", Index: 2})
+	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+		t.Errorf("packet socket: %v, want what is missing", err)
 	}
 }
