@@ -51,7 +51,7 @@ func (s *Stack) Listen(network, address string) (*Listener, error) {
 		return fail(err)
 	}
 	if err := l.listen(network, local); err != nil {
-		l.rec.call("close").run(func() error { l.ep.Close(); return nil })
+		_ = l.rec.call("close").run(func() error { l.ep.Close(); return nil })
 		l.rec.forget()
 		return fail(err)
 	}

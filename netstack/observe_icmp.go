@@ -61,7 +61,7 @@ func peek6(ip header.IPv6, pkt *stack.PacketBuffer) packet {
 	if header.IPv6MinimumSize+size > pkt.Data().Size() {
 		return packet{}
 	}
-	p := packet{proto: ip.TransportProtocol(), src: ip.SourceAddress(), dst: ip.DestinationAddress(), size: size, v6: true}
+	p := packet{proto: tcpip.TransportProtocolNumber(ip.NextHeader()), src: ip.SourceAddress(), dst: ip.DestinationAddress(), size: size, v6: true}
 	p.load(pkt, header.IPv6MinimumSize)
 	if p.proto == header.ICMPv6ProtocolNumber {
 		p.quoteOf6()
@@ -118,7 +118,7 @@ func (p *packet) quoteOf6() {
 		return
 	}
 	ip := header.IPv6(p.body[head:])
-	if ip.TransportProtocol() != header.TCPProtocolNumber {
+	if ip.NextHeader() != uint8(header.TCPProtocolNumber) {
 		return
 	}
 	p.quote(ip.SourceAddress(), ip.DestinationAddress(), header.TCP(ip[header.IPv6MinimumSize:]))

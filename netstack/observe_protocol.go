@@ -55,16 +55,16 @@ func (p *observedTCP) QueuePacket(tep stack.TransportEndpoint, id stack.Transpor
 		}
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isListener { // its children are born under the listener's lock: it must be free
+	if c.isListener { // its children are born with its record locked: queue with it free
 		seg.dropped = checksumOf(pkt, id)
+		c.mu.Lock()
 		c.arrived(seg, verdict)
 		c.mu.Unlock()
 		p.queuedProtocol.QueuePacket(tep, id, pkt)
-		c.mu.Lock()
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if !c.synchronized() {
 		c.look(viaProtocol)
 	}

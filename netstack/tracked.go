@@ -193,7 +193,7 @@ func (c *tracked) change(to tracer.State, st tcp.EndpointState, via string) {
 		body.StackState = stackState(st)
 	}
 	if to == tracer.Closed {
-		body.Error = c.errorOf(from, cause)
+		body.Error = errorOf(from, cause)
 	}
 	c.state, c.since = to, now
 	c.emit(body)
@@ -230,7 +230,7 @@ func (c *tracked) finish(from tracer.State, cause tracer.Cause) {
 		if c.passive {
 			role = tracer.Passive
 		}
-		end := &tracer.End{Role: role, How: howEnded(from, cause, c), Opened: c.opened, Duration: c.now() - c.opened}
+		end := &tracer.End{Role: role, How: howEnded(from, cause), Opened: c.opened, Duration: c.now() - c.opened}
 		c.flow.summarize(end)
 		c.emit(end)
 	}
@@ -363,16 +363,16 @@ func (c *tracked) adopt() {
 
 // childEntered keeps the listener's books of half-open children. The child's mu is
 // held, the listener's is taken: never the other way round.
-func (p *tracked) childEntered(c *tracked, to tracer.State) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (c *tracked) childEntered(child *tracked, to tracer.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if to == tracer.SynReceived {
-		p.halfOpen[c] = true
+		c.halfOpen[child] = true
 		return
 	}
-	delete(p.halfOpen, c)
+	delete(c.halfOpen, child)
 	if to == tracer.Closed {
-		delete(p.children, c)
+		delete(c.children, child)
 	}
 }
 

@@ -135,23 +135,23 @@ func (c *tracked) establishedBy(done arrival) {
 // handOver gives a child those segments of its listener's inbox that are its own:
 // its SYN, which is processed, or the ACK of a SYN cookie, and what came after it.
 // The mu of both is held.
-func (p *tracked) handOver(c *tracked) {
+func (c *tracked) handOver(child *tracked) {
 	var rest []arrival
-	for _, a := range p.inbox {
+	for _, a := range c.inbox {
 		switch {
-		case a.id != c.id:
+		case a.id != child.id:
 			rest = append(rest, a)
 		case a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
-			if st := c.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
+			if st := child.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
 				rest = rest[:0] // the listener has processed all that came before
 			}
 		case a.flags.Has(tracer.ACK):
-			c.inbox = append(c.inbox, a)
+			child.inbox = append(child.inbox, a)
 		}
 	}
-	p.inbox = rest
-	if len(c.inbox) > 0 {
-		c.adoptCookie(c.inbox[0])
+	c.inbox = rest
+	if len(child.inbox) > 0 {
+		child.adoptCookie(child.inbox[0])
 	}
 }
 
@@ -219,7 +219,7 @@ func segmentWords(a arrival, from, to tracer.State) string {
 }
 
 // howEnded names the way a connection ended.
-func howEnded(from tracer.State, cause tracer.Cause, c *tracked) tracer.How {
+func howEnded(from tracer.State, cause tracer.Cause) tracer.How {
 	switch cause.Kind {
 	case tracer.CauseTimer:
 		if from == tracer.TimeWait {
@@ -257,8 +257,8 @@ func howSegment(from tracer.State, cause tracer.Cause) tracer.How {
 
 // errorOf is the error that a death leaves the program with, in Linux's words; ""
 // for an end in order.
-func (c *tracked) errorOf(from tracer.State, cause tracer.Cause) string {
-	switch howEnded(from, cause, c) {
+func errorOf(from tracer.State, cause tracer.Cause) string {
+	switch howEnded(from, cause) {
 	case tracer.HowReset:
 		return "connection reset by peer"
 	case tracer.HowRefused:
