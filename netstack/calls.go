@@ -46,7 +46,7 @@ func (k *call) run(f func() error) error {
 	err := runCall(f)
 	c := k.c
 	var vars []tracer.TCBVar
-	if c.o.level >= tracer.LevelFull && (k.name == "send" || k.name == "recv") {
+	if c.o.level >= tracer.LevelFull && c.ep != nil && (k.name == "send" || k.name == "recv") {
 		vars = tcbOfCall(c.ep)
 	}
 	c.mu.Lock()

@@ -111,6 +111,24 @@ func (o *observer) track(ep *tcp.Endpoint) *tracked {
 	return c
 }
 
+// trackUDP starts the record of a UDP socket, of which the calls are told.
+func (o *observer) trackUDP() *tracked {
+	if o == nil {
+		return nil
+	}
+	return newTracked(o, nil)
+}
+
+// bound tells a UDP socket's addresses.
+func (c *tracked) bound(local, remote netip.AddrPort) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	c.local, c.remote = local, remote
+	c.mu.Unlock()
+}
+
 // of returns the record of an endpoint that a segment of id is for. An endpoint
 // that is not known yet is a listener's child; it is nil for one that is dead.
 func (o *observer) of(ep *tcp.Endpoint, id tuple, via string) *tracked {
@@ -118,7 +136,7 @@ func (o *observer) of(ep *tcp.Endpoint, id tuple, via string) *tracked {
 	c := o.byEP[ep]
 	o.mu.RUnlock()
 	if c != nil {
-		if c.local == (netip.AddrPort{}) {
+		if !c.named.Load() {
 			c.learnTuple(id)
 		}
 		return c

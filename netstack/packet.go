@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 	"gvisor.dev/gvisor/pkg/waiter"
+
+	"appliance/tracer"
 )
 
 // newPayload lets an endpoint read b.
@@ -20,6 +23,7 @@ func newPayload(b []byte) *bytes.Reader { return bytes.NewReader(b) }
 type PacketConn struct {
 	stack         *Stack
 	ep            tcpip.Endpoint
+	rec           *tracked // nil when tracing is off
 	wq            waiter.Queue
 	network       string
 	local, remote netip.AddrPort // remote is zero unless connected
@@ -55,7 +59,8 @@ func (s *Stack) ListenPacket(network, address string) (*PacketConn, error) {
 	if network == "udp6" {
 		c.ep.SocketOptions().SetV6Only(true)
 	}
-	if err := c.start("bind", c.ep.Bind(fullAddress(local))); err != nil {
+	bind := func() error { return c.start("bind", c.ep.Bind(fullAddress(local))) }
+	if err := c.rec.quick("bind", bind, tracer.Arg{Name: "address", Value: hostPort(local)}); err != nil {
 		return fail(err)
 	}
 	return c, nil
@@ -70,7 +75,8 @@ func (s *Stack) dialUDP(network string, remote netip.AddrPort) (net.Conn, error)
 		return fail(err)
 	}
 	c.remote = remote
-	if err := c.start("connect", c.ep.Connect(fullAddress(remote))); err != nil {
+	connect := func() error { return c.start("connect", c.ep.Connect(fullAddress(remote))) }
+	if err := c.rec.quick("connect", connect, tracer.Arg{Name: "address", Value: hostPort(remote)}); err != nil {
 		return fail(err)
 	}
 	return c, nil
@@ -86,6 +92,12 @@ func (s *Stack) udpSocket(network string, proto tcpip.NetworkProtocolNumber) (*P
 		return nil, goError("socket", terr)
 	}
 	c.ep.SocketOptions().SetBroadcast(true)
+	family := "AF_INET"
+	if proto == ipv6.ProtocolNumber {
+		family = "AF_INET6"
+	}
+	c.rec = s.obs.trackUDP()
+	c.rec.done("socket", tracer.Arg{Name: "family", Value: family}, tracer.Arg{Name: "type", Value: "SOCK_DGRAM"})
 	return c, nil
 }
 
@@ -95,6 +107,7 @@ func (c *PacketConn) start(call string, terr tcpip.Error) error {
 		var bound tcpip.FullAddress
 		if bound, terr = c.ep.GetLocalAddress(); terr == nil {
 			c.local = addrPort(bound)
+			c.rec.bound(c.local, c.remote)
 			if c.stack.own(c) {
 				return nil
 			}
@@ -108,22 +121,37 @@ func (c *PacketConn) start(call string, terr tcpip.Error) error {
 
 // ReadFrom reads one datagram; what does not fit b is lost.
 func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from := 0, netip.AddrPort{}
+	call := c.rec.call("recv", tracer.Arg{Name: "bufsize", Value: int64(len(b))})
+	err := call.run(func() (err error) {
+		n, from, err = c.recv(b)
+		call.moved(n, b[:n])
+		return err
+	})
+	if err != nil {
+		return 0, nil, c.opError("read", err)
+	}
+	return n, udpAddr(from), nil
+}
+
+func (c *PacketConn) recv(b []byte) (int, netip.AddrPort, error) {
+	var none netip.AddrPort
 	var ready <-chan struct{}
 	for {
 		select {
 		case <-c.readBy.expired():
-			return 0, nil, c.opError("read", errTimeout)
+			return 0, none, errTimeout
 		case <-c.closed:
-			return 0, nil, c.opError("read", net.ErrClosed)
+			return 0, none, net.ErrClosed
 		default:
 		}
 		w := tcpip.SliceWriter(b)
 		res, terr := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
 		if terr == nil {
-			return res.Count, udpAddr(addrPort(res.RemoteAddr)), nil
+			return res.Count, addrPort(res.RemoteAddr), nil
 		}
 		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return 0, nil, c.opError("read", goError("recvfrom", terr))
+			return 0, none, goError("recvfrom", terr)
 		}
 		if ready == nil {
 			entry, ch := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
@@ -148,7 +176,18 @@ func (c *PacketConn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	}
 	ap := to.AddrPort()
 	full := fullAddress(netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
-	return c.send(b, &full)
+	return c.write(b, &full)
+}
+
+func (c *PacketConn) write(b []byte, to *tcpip.FullAddress) (int, error) {
+	n := 0
+	call := c.rec.call("send", sendArgs(c.rec, b)...)
+	err := call.run(func() (err error) {
+		n, err = c.send(b, to)
+		call.moved(n, nil)
+		return err
+	})
+	return n, c.opError("write", err)
 }
 
 func (c *PacketConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
@@ -158,14 +197,14 @@ func (c *PacketConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
 	for {
 		select {
 		case <-c.writeBy.expired():
-			return 0, c.opError("write", errTimeout)
+			return 0, errTimeout
 		case <-c.closed:
-			return 0, c.opError("write", net.ErrClosed)
+			return 0, net.ErrClosed
 		default:
 		}
 		n, terr := c.ep.Write(newPayload(b), tcpip.WriteOptions{To: to})
 		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return int(n), c.opError("write", goError("sendto", terr))
+			return int(n), goError("sendto", terr)
 		}
 		select {
 		case <-ready:
@@ -182,7 +221,7 @@ func (c *PacketConn) Read(b []byte) (int, error) {
 }
 
 // Write sends one datagram to the address that the socket is connected to.
-func (c *PacketConn) Write(b []byte) (int, error) { return c.send(b, nil) }
+func (c *PacketConn) Write(b []byte) (int, error) { return c.write(b, nil) }
 
 func (c *PacketConn) opError(op string, err error) error {
 	if err == nil {
@@ -199,8 +238,7 @@ func (c *PacketConn) Close() error {
 		close(c.closed)
 		c.readBy.stop()
 		c.writeBy.stop()
-		c.ep.Close()
-		err = nil
+		err = c.rec.call("close").run(func() error { c.ep.Close(); return nil })
 	})
 	return err
 }

@@ -42,6 +42,7 @@ type tracked struct {
 	id            tuple
 	local, remote netip.AddrPort
 
+	named   atomic.Bool   // id, local and remote are known
 	last    atomic.Uint32 // the gVisor state of the last look; written with mu held
 	watched atomic.Bool   // a goroutine waits for its death
 	queue   *waiter.Queue // once the program owns it; written with mu held
@@ -66,6 +67,7 @@ type tracked struct {
 	backlog    int               // a listener's
 	halfOpen   map[*tracked]bool // a listener's children that are in SYN-RECEIVED
 	children   map[*tracked]bool // a listener's children that are not accepted yet
+	dead       map[*tracked]bool // those that have ended and still wait to be accepted
 	entry      waiter.Entry
 	flow       flow
 	tcb        map[string]tracer.TCBVar
@@ -90,6 +92,7 @@ func (c *tracked) connID() uint32 {
 func (c *tracked) setTuple(id tuple) {
 	c.id = id
 	c.local, c.remote = localOf(id), remoteOf(id)
+	c.named.Store(true)
 }
 
 // learnTuple tells an opening connection's ends, which are known once the stack has
@@ -142,6 +145,9 @@ func (c *tracked) lookNow(via string) {
 
 // look reads the endpoint's state and records the change since the last look.
 func (c *tracked) look(via string) {
+	if c.ep == nil {
+		return // a UDP socket: it has no state
+	}
 	st := c.ep.EndpointState()
 	if c.last.Swap(uint32(st)) == uint32(st) {
 		return
@@ -234,9 +240,20 @@ func (c *tracked) finish(from tracer.State, cause tracer.Cause) {
 		c.flow.summarize(end)
 		c.emit(end)
 	}
-	if c.passive && !c.isAccepted && from != tracer.SynReceived && !c.o.isClosing.Load() {
-		c.o.forgetTuple(c) // it waits in the accept queue, dead: the program may still get it
-		return
+	if p := c.parent; p != nil && !c.isAccepted && from != tracer.SynReceived {
+		p.mu.Lock()
+		waits := p.state == tracer.Listen
+		if waits { // dead in the accept queue: the program may still get it
+			p.dead[c] = true
+		}
+		p.mu.Unlock()
+		if waits {
+			c.o.forgetTuple(c)
+			return
+		}
+	}
+	for child := range c.dead {
+		c.o.forgetTracked(child)
 	}
 	c.o.forgetTracked(c)
 }
@@ -264,7 +281,7 @@ func (c *tracked) listenOn(local netip.AddrPort, backlog int, wq *waiter.Queue) 
 		c.local = netip.AddrPortFrom(netip.IPv6Unspecified(), local.Port())
 	}
 	c.isListener, c.queue, c.backlog = true, wq, backlog
-	c.halfOpen, c.children = map[*tracked]bool{}, map[*tracked]bool{}
+	c.halfOpen, c.children, c.dead = map[*tracked]bool{}, map[*tracked]bool{}, map[*tracked]bool{}
 	c.mu.Unlock()
 	c.o.mu.Lock()
 	c.o.listeners[c] = struct{}{}
@@ -319,6 +336,7 @@ func (c *tracked) acceptedWith(wq *waiter.Queue) {
 	if p != nil {
 		p.mu.Lock()
 		delete(p.children, c)
+		delete(p.dead, c)
 		p.mu.Unlock()
 	}
 	wq.Notify(waiter.EventHUp)

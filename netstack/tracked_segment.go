@@ -14,11 +14,7 @@ const maxInbox = 8192
 // arrived records an inbound segment, in the moment when it was queued. mu is held.
 func (c *tracked) arrived(s segment, v verdict) {
 	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS}
-	if c.o.level >= tracer.LevelSegments {
-		a.n = c.emitSegment(&s, v, "")
-	} else {
-		c.flow.tell(&s, s.event(), "")
-	}
+	a.n = c.emitSegment(&s, v, "")
 	if s.dropped != "" {
 		return
 	}
@@ -47,7 +43,8 @@ func (c *tracked) acceptQueueFull() bool {
 	return waiting > c.backlog
 }
 
-// emitSegment records a segment of this connection's.
+// emitSegment records a segment of this connection's, at a level that has segments,
+// and learns from it at any.
 func (c *tracked) emitSegment(s *segment, v verdict, why string) uint64 {
 	body := s.event()
 	if c.isListener {
@@ -81,11 +78,7 @@ func (c *tracked) sent(s segment, v verdict, why string) {
 	if c.isListener {
 		c.answered(&s)
 	}
-	if c.o.level >= tracer.LevelSegments {
-		c.emitSegment(&s, v, why)
-		return
-	}
-	c.flow.tell(&s, s.event(), why)
+	c.emitSegment(&s, v, why)
 }
 
 // answered drops from a listener's inbox what a segment that it sent shows to be
@@ -220,11 +213,11 @@ func segmentWords(a arrival, from, to tracer.State) string {
 
 // howEnded names the way a connection ended.
 func howEnded(from tracer.State, cause tracer.Cause) tracer.How {
+	if from == tracer.TimeWait {
+		return tracer.HowFIN // both FINs were acknowledged, whatever cut the wait short
+	}
 	switch cause.Kind {
 	case tracer.CauseTimer:
-		if from == tracer.TimeWait {
-			return tracer.HowFIN
-		}
 		return tracer.HowTimeout
 	case tracer.CauseICMP:
 		return tracer.HowUnreachable
@@ -248,7 +241,7 @@ func howSegment(from tracer.State, cause tracer.Cause) tracer.How {
 		return tracer.HowRefused
 	case cause.What == "RST":
 		return tracer.HowReset
-	case from == tracer.LastAck, from == tracer.TimeWait, from == tracer.Closing:
+	case from == tracer.LastAck, from == tracer.Closing:
 		return tracer.HowFIN
 	default:
 		return tracer.HowAborted
