@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,15 +93,20 @@ func heldInfo(ctx context.Context, path string) (Info, error) {
 }
 
 // heldUp is Up without privilege.
-func heldUp(ctx context.Context, o Options) (*Lab, error) {
+func heldUp(ctx context.Context, o Options) (l *Lab, err error) {
 	if !hooked {
 		return nil, errNotHooked
 	}
 	dir, lock, err := lockRuntimeDir(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lab: up %s: %w", o.Name, err)
 	}
 	defer lock.Close()
+	defer func() {
+		if err != nil {
+			_ = os.Remove(dir) // refused while a lab's socket is there
+		}
+	}()
 	path := findSocket(o.Name)
 	if path != "" {
 		i, err := heldInfo(ctx, path)
@@ -116,7 +122,7 @@ func heldUp(ctx context.Context, o Options) (*Lab, error) {
 	}
 	w, err := want(o, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lab: up %s: %w", o.Name, err)
 	}
 	path = filepath.Join(dir, sockName(w.Name))
 	if len(path) > sockMax {
@@ -138,7 +144,7 @@ func heldRepair(ctx context.Context, path string, i Info, o Options) (*Lab, erro
 	have := spec{Name: i.Name, Kind: i.Kind, MTU: i.MTU, Addrs: i.Addresses}
 	w, err := want(o, &have)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lab: up %s: %w", o.Name, err)
 	}
 	c, out, files, pid, err := ask(ctx, path, request{Op: opUp, Want: &w})
 	if err != nil {
@@ -213,53 +219,67 @@ func readReady(in *os.File) (readiness, error) {
 
 // heldDown is Down for a lab with a holder, dead or alive.
 func heldDown(ctx context.Context, name, path string) (Removed, error) {
-	r := Removed{Existed: true}
 	lock, err := lockDir(ctx, filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) { // somebody else has just done it
 		return Removed{}, nil
 	}
-	if err != nil {
-		return r, err
+	r := Removed{Existed: true}
+	if err == nil {
+		defer lock.Close()
+		err = endHolder(ctx, path)
 	}
-	defer lock.Close()
-	// Locked, so nobody is about to put a socket there; refused while one is there.
-	defer func() { _ = os.Remove(filepath.Dir(path)) }()
+	if err != nil {
+		return r, fmt.Errorf("lab: down %s: %w", name, err)
+	}
+	// A holder that was killed leaves its socket; one that ended has removed it. With
+	// the lock nobody else is about to put one there.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return r, fmt.Errorf("lab: down %s: %w", name, err)
+	}
+	_ = os.Remove(filepath.Dir(path)) // refused while another lab is in it
+	return r, nil
+}
+
+// endHolder ends a lab's holder, and returns when it has ended.
+func endHolder(ctx context.Context, path string) error {
 	c, pid, err := dialHolder(ctx, path)
 	if errors.Is(err, errDead) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return r, err
-		}
-		return r, nil
+		return nil
 	}
 	if err != nil {
-		return r, fmt.Errorf("lab: take %s down: %w", name, err)
+		return err
 	}
-	// The connection is open, so pid is still the holder's.
+	defer c.Close()
+	// The connection is open, so pid is the holder's still.
 	pidfd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) { // it has just been killed
+		return nil
+	}
 	if err != nil {
-		c.Close()
-		return r, fmt.Errorf("lab: take %s down: watch its holder, process %d: %w", name, pid, err)
+		return fmt.Errorf("watch the holder, process %d: %w", pid, err)
 	}
 	defer unix.Close(pidfd)
+	// From now on pid cannot become another's; before, if the holder was killed, it could.
+	cmdline, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil || !strings.HasPrefix(string(cmdline), argHolder+"\x00") {
+		return nil
+	}
 	asked := writeFrame(c, request{V: wireVersion, Op: opDown})
-	defer c.Close()
 	if asked == nil && waitExit(ctx, pidfd, 8*time.Second) == nil {
-		return r, nil
+		return nil
 	}
 	if ctx.Err() != nil {
-		return r, fmt.Errorf("lab: take %s down: its holder, process %d, has not ended yet: %w", name, pid, context.Cause(ctx))
+		return fmt.Errorf("the holder, process %d, has not ended yet: %w", pid, context.Cause(ctx))
 	}
 	// It does not answer (stopped, perhaps): all of the lab ends with it.
-	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return r, fmt.Errorf("lab: take %s down: end its holder, process %d: %w", name, pid, err)
+	err = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	if err == nil {
+		err = waitExit(ctx, pidfd, 5*time.Second)
 	}
-	if err := waitExit(ctx, pidfd, 5*time.Second); err != nil {
-		return r, fmt.Errorf("lab: take %s down: end its holder, process %d: %w", name, pid, err)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("end the holder, process %d: %w", pid, err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return r, err
-	}
-	return r, nil
+	return nil
 }
 
 // waitExit waits until the process of pidfd has ended.

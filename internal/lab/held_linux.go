@@ -37,11 +37,16 @@ func (l held) exec(ctx context.Context, c Command) (int, error) {
 	if env == nil {
 		env = os.Environ()
 	}
+	signals, stopSignals := catchSignals()
+	defer stopSignals()
 	std, err := connect(c)
 	if err != nil {
 		return 126, err
 	}
-	conn, _, _, _, err := ask(ctx, l.path, request{Op: opExec, Path: path, Argv: c.Argv, Env: env}, std.theirs...)
+	// From here on the end of ctx is supervise's affair.
+	start, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	conn, _, _, _, err := ask(start, l.path, request{Op: opExec, Path: path, Argv: c.Argv, Env: env}, std.theirs...)
 	std.closeTheirs()
 	if err != nil {
 		std.abandon()
@@ -52,7 +57,7 @@ func (l held) exec(ctx context.Context, c Command) (int, error) {
 	// A holder that does not answer must not keep the caller for ever.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now().Add(killGrace + 2*time.Second)) })
 	defer stop()
-	code, err := supervise(ctx, c, done, func(s syscall.Signal) {
+	code, err := supervise(ctx, c, signals, done, func(s syscall.Signal) {
 		// A failure means that the holder is gone, which comes out of done.
 		_ = writeFrame(conn, request{V: wireVersion, Op: opSignal, Signal: int(s)})
 	})

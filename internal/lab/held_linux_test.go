@@ -1,8 +1,10 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -31,7 +33,7 @@ func TestHeld(t *testing.T) {
 		t.Errorf("up again: %+v", again)
 	}
 	testExec(t, l)
-	testOpener0(t, l)
+	testOpenLink(t, l)
 	testLink(t, l)
 	if err := l.Do(func() error { return nil }); err == nil {
 		t.Error("Do ran in a lab that cannot be entered")
@@ -310,28 +312,71 @@ const envInside = "LAB_TEST_INSIDE"
 
 func TestReexecInUserNS(t *testing.T) {
 	needUser(t)
-	for mode, want := range map[string]int{"temporary": 0, "exit": 9, "killed": 137} {
+	for mode, want := range map[string]int{"exit": 9, "killed": 137, "forbidden": 0} {
 		code, err := ReexecInUserNS(t.Context(), nil, append(os.Environ(), envInside+"="+mode))
 		if code != want || err != nil {
 			t.Errorf("%s: code %d, %v, want %d", mode, code, err, want)
 		}
 	}
+	done := filepath.Join(t.TempDir(), "done")
+	code, err := ReexecInUserNS(t.Context(), []string{"-test.run=^TestInside$"}, append(os.Environ(), envInside+"="+done))
+	if code != 0 || err != nil {
+		t.Errorf("code %d, %v", code, err)
+	}
+	if _, err := os.Stat(done); err != nil {
+		t.Errorf("the test inside did not run to its end: %v", err)
+	}
 }
 
-// insideMain is the program in the user namespace.
-func insideMain() int {
+// TestInside is what TestReexecInUserNS runs in the user namespace.
+func TestInside(t *testing.T) {
+	done := os.Getenv(envInside)
+	if done == "" {
+		t.Skip("TestReexecInUserNS runs it")
+	}
+	if os.Geteuid() != 0 || Privileged() {
+		t.Errorf("uid %d, privileged %v: want root of no more than a namespace", os.Geteuid(), Privileged())
+	}
+	testTemporary(t, Veth)
+	if err := os.WriteFile(done, nil, 0o600); err != nil {
+		t.Error(err)
+	}
+}
+
+// insideMain is the program in the user namespace for the modes that are no test.
+func insideMain() {
 	switch os.Getenv(envInside) {
 	case "exit":
-		return 9
+		os.Exit(9)
 	case "killed":
 		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
-	case "temporary":
-		ok := testing.RunTests(func(_, _ string) (bool, error) { return true, nil }, []testing.InternalTest{
-			{Name: "temporary", F: func(t *testing.T) { testTemporary(t, Veth) }},
-		})
-		if ok && os.Geteuid() == 0 && !Privileged() {
-			return 0
+	case "forbidden":
+		if err := forbiddenMain(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+// forbiddenMain forbids user namespaces below this one, and sees that up and probe
+// say so.
+func forbiddenMain() error {
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		return err
+	}
+	_, err := Up(context.Background(), Options{})
+	var p *PrivilegeError
+	if !errors.As(err, &p) || !strings.Contains(err.Error(), "user.max_user_namespaces is 0") || !strings.Contains(p.Fix, "--link pipe") {
+		return fmt.Errorf("up: %v", err)
+	}
+	if code, err := ReexecInUserNS(context.Background(), nil, []string{envInside + "=exit"}); !errors.As(err, &p) || code == 0 {
+		return fmt.Errorf("re-exec: %d, %v", code, err)
+	}
+	for _, c := range Probe(context.Background()) {
+		if c.Name == "user namespaces" && (c.OK || !strings.Contains(c.Detail, "user.max_user_namespaces is 0")) {
+			return fmt.Errorf("probe: %+v", c)
 		}
 	}
-	return 1
+	return nil
 }

@@ -35,6 +35,8 @@ func (l here) exec(ctx context.Context, c Command) (int, error) {
 	}
 	defer ns.Close()
 	cmd := &exec.Cmd{Path: path, Args: c.Argv, Env: c.Env, Dir: c.Dir, Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr}
+	signals, stop := catchSignals()
+	defer stop()
 	if err := inNamespace(ns, cmd.Start); err != nil {
 		return 126, fmt.Errorf("lab: exec %s: %w", c.Argv[0], err)
 	}
@@ -48,7 +50,7 @@ func (l here) exec(ctx context.Context, c Command) (int, error) {
 		done <- outcome{code: exitCode(ws), err: err}
 	}()
 	ours := ttySignalsReachChildren()
-	return supervise(ctx, c, done, func(s syscall.Signal) {
+	return supervise(ctx, c, signals, done, func(s syscall.Signal) {
 		if ours && (s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGWINCH) {
 			return
 		}
@@ -103,11 +105,16 @@ type outcome struct {
 // killGrace is what a command has between SIGTERM and SIGKILL.
 const killGrace = 3 * time.Second
 
-// supervise waits for a command and passes signals on to it.
-func supervise(ctx context.Context, c Command, done <-chan outcome, send func(syscall.Signal)) (int, error) {
-	signals := make(chan os.Signal, 16)
+// catchSignals collects the signals to pass on to a command; before it starts, or
+// one that comes as it does would be lost.
+func catchSignals() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH)
-	defer signal.Stop(signals)
+	return signals, func() { signal.Stop(signals) }
+}
+
+// supervise waits for a command and passes signals on to it.
+func supervise(ctx context.Context, c Command, signals <-chan os.Signal, done <-chan outcome, send func(syscall.Signal)) (int, error) {
 	cancelled := ctx.Done()
 	var grace <-chan time.Time
 	for {
@@ -198,6 +205,8 @@ func ReexecInUserNS(ctx context.Context, args []string, env []string) (int, erro
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = userNS(unix.CLONE_NEWNET)
 	cmd.SysProcAttr.Pdeathsig = unix.SIGKILL
+	signals, stop := catchSignals()
+	defer stop()
 	if err := cmd.Start(); err != nil {
 		return 1, userNSError("run in a user namespace", err)
 	}
@@ -211,7 +220,7 @@ func ReexecInUserNS(ctx context.Context, args []string, env []string) (int, erro
 		done <- outcome{code: exitCode(ws), err: err}
 	}()
 	ours := ttySignalsReachChildren()
-	return supervise(ctx, Command{Argv: cmd.Args}, done, func(s syscall.Signal) {
+	return supervise(ctx, Command{Argv: cmd.Args}, signals, done, func(s syscall.Signal) {
 		if ours && (s == unix.SIGINT || s == unix.SIGQUIT || s == unix.SIGWINCH) {
 			return
 		}

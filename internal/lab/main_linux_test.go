@@ -20,16 +20,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// envUnprivileged marks the run of these tests as a user without privilege, which a
-// run as root starts.
-const envUnprivileged = "LAB_TEST_UNPRIVILEGED"
-
 func TestMain(m *testing.M) {
 	RegisterOpener(testOpener)
 	RunHolderIfAsked()
-	if os.Getenv(envInside) != "" {
-		os.Exit(insideMain())
-	}
+	insideMain()
 	goleak.VerifyTestMain(m)
 }
 
@@ -148,7 +142,7 @@ func TestAsUnprivilegedUser(t *testing.T) {
 	}
 	cmd := exec.Command(selfExe, args...)
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), envUnprivileged+"=1", "XDG_RUNTIME_DIR="+run, "HOME="+run, "TMPDIR="+run)
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+run, "HOME="+run, "GORACE=atexit_sleep_ms=0", "TMPDIR="+run)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := cmd.CombinedOutput()
 	t.Logf("as uid %d:\n%s", nobody, out)

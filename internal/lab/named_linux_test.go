@@ -40,7 +40,7 @@ func TestNamed(t *testing.T) {
 		t.Errorf("up again did %v", again.Changes)
 	}
 	testExec(t, l)
-	testOpener0(t, l)
+	testOpenLink(t, l)
 	testLink(t, l)
 
 	list, err := List(t.Context())

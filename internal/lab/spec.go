@@ -49,7 +49,7 @@ func want(o Options, have *spec) (spec, error) {
 	if have != nil {
 		w = *have
 		if o.Kind != "" && o.Kind != have.Kind {
-			return w, fmt.Errorf("lab: %s is up as %s, not as %s: take it down first (appliance lab down --name %s), or choose another name",
+			return w, fmt.Errorf("%s is up as %s, not as %s: take it down first (appliance lab down --name %s), or choose another name",
 				have.Name, have.Kind, o.Kind, have.Name)
 		}
 	}
@@ -67,20 +67,20 @@ func want(o Options, have *spec) (spec, error) {
 
 func (s spec) check() error {
 	if s.Kind != Veth && s.Kind != TAP {
-		return fmt.Errorf("lab: bad kind %q: use %s or %s", s.Kind, Veth, TAP)
+		return fmt.Errorf("bad kind %q: use %s or %s", s.Kind, Veth, TAP)
 	}
 	minMTU := 68 // RFC 791, 3.2
 	seen := map[netip.Addr]bool{}
 	for _, a := range s.Addrs {
 		switch {
 		case !a.IsValid():
-			return fmt.Errorf("lab: bad address %q: use an address with its prefix length, such as 192.168.12.1/24", a)
+			return fmt.Errorf("bad address %q: use an address with its prefix length, such as 192.168.12.1/24", a)
 		case a.Addr().IsUnspecified(), a.Addr().IsMulticast(), a.Addr().IsLoopback(), a.Addr().Is4In6(), a.Addr().Zone() != "":
-			return fmt.Errorf("lab: bad address %s: a host's own unicast address is needed", a)
+			return fmt.Errorf("bad address %s: a host's own unicast address is needed", a)
 		case a.Addr().Is4() && a.Bits() < 31 && a.Addr() == a.Masked().Addr():
-			return fmt.Errorf("lab: bad address %s: it is the network's own, not a host's", a)
+			return fmt.Errorf("bad address %s: it is the network's own, not a host's", a)
 		case seen[a.Addr()]:
-			return fmt.Errorf("lab: address %s is given twice", a.Addr())
+			return fmt.Errorf("address %s is given twice", a.Addr())
 		}
 		seen[a.Addr()] = true
 		if a.Addr().Is6() {
@@ -90,10 +90,10 @@ func (s spec) check() error {
 	// What a TAP takes at most; a veth would take a little more.
 	const maxMTU = 65521
 	if s.MTU < minMTU || s.MTU > maxMTU {
-		return fmt.Errorf("lab: bad MTU %d: use %d to %d (with IPv6 addresses at least 1280, RFC 8200, 5)", s.MTU, minMTU, maxMTU)
+		return fmt.Errorf("bad MTU %d: use %d to %d (with IPv6 addresses at least 1280, RFC 8200, 5)", s.MTU, minMTU, maxMTU)
 	}
 	if n := len(s.side(sideHost).mark()); n > markMax {
-		return fmt.Errorf("lab: too many addresses: name and addresses make %d bytes of mark, and the kernel keeps %d", n, markMax)
+		return fmt.Errorf("too many addresses: name and addresses make %d bytes of mark, and the kernel keeps %d", n, markMax)
 	}
 	return nil
 }

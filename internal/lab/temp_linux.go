@@ -35,7 +35,7 @@ func NewTemporary(ctx context.Context, o Options) (*Lab, error) {
 	o.Name = name
 	w, err := want(o, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lab: make a temporary lab: %w", err)
 	}
 	t := &temporary{}
 	if t.host, err = newNS(nil); err != nil {

@@ -31,7 +31,7 @@ func Up(ctx context.Context, o Options) (*Lab, error) {
 
 func upError(name string, err error) error {
 	switch {
-	case errors.As(err, new(*PrivilegeError)) || strings.HasPrefix(err.Error(), "lab: "):
+	case errors.As(err, new(*PrivilegeError)):
 		return err
 	case errors.Is(err, os.ErrPermission):
 		return privilegeError("up "+name, err)

@@ -14,10 +14,10 @@ import (
 const selfExe = "/proc/self/exe"
 
 // Privileged says whether this process may make named labs: CAP_SYS_ADMIN and
-// CAP_NET_ADMIN, and /run to name them in. Root of an unprivileged user namespace has
-// the capabilities, but not /run.
+// CAP_NET_ADMIN, and mounts and a /run of its own to name them in. Root of a mere user
+// namespace has the capabilities, but not the mounts.
 func Privileged() bool {
-	if !capable() {
+	if !capable() || !ownsMounts() {
 		return false
 	}
 	err := unix.Access(netnsDir, unix.W_OK)
@@ -36,6 +36,28 @@ func capable() bool {
 	}
 	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN
 	return data[0].Effective&need == need
+}
+
+// ownsMounts says whether this process's mount namespace belongs to its user
+// namespace: else mount(2) is not for it, whatever its capabilities.
+func ownsMounts() bool {
+	mnt, err := os.Open("/proc/thread-self/ns/mnt")
+	if err != nil {
+		return false
+	}
+	defer mnt.Close()
+	fd, err := unix.IoctlRetInt(int(mnt.Fd()), unix.NS_GET_USERNS)
+	if err != nil { // EPERM: it belongs to one further out
+		return false
+	}
+	owner := os.NewFile(uintptr(fd), "owner")
+	defer owner.Close()
+	its, err := owner.Stat()
+	if err != nil {
+		return false
+	}
+	own, err := os.Stat("/proc/thread-self/ns/user")
+	return err == nil && os.SameFile(its, own)
 }
 
 // userNS starts a child as root of a user namespace of its own, in which this user
