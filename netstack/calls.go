@@ -29,11 +29,15 @@ func (c *tracked) call(name string, args ...tracer.Arg) *call {
 	}
 	k := &call{c: c, name: name, bytes: -1, start: c.now()}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	k.n = c.emit(&tracer.Call{Name: name, Phase: tracer.PhaseEnter, Args: args, Bytes: -1})
 	c.calls = append(c.calls, k)
-	if c.isAccepted && c.watched.Load() { // the goroutine had not begun to wait when it was let go
-		c.queue.Notify(letGo)
+	if name == "close" {
+		c.closing = k
+	}
+	queue, again := c.queue, c.isAccepted && c.watched.Load()
+	c.mu.Unlock()
+	if again { // the goroutine had not begun to wait when it was let go
+		queue.Notify(letGo) // without mu: the queue notifies our own hook too, which takes it
 	}
 	return k
 }

@@ -24,6 +24,7 @@ const (
 	actorCall            // the program is in a socket call
 	actorLink            // the link is delivering a packet: ICMP
 	actorNeighbor        // the neighbour cache gave up
+	actorStack           // the stack is being closed
 )
 
 // runTimer and runCall stand on the stack of a goroutine while a timer fires, and
@@ -48,6 +49,7 @@ var actors = []struct {
 	{"tcp.(*processor).start", actorProcessor},
 	{"netstack.(*observedLink).DeliverNetworkPacket", actorLink},
 	{"netstack.(*observedClock).otherTimer", actorNeighbor},
+	{"tcpip/stack.(*Stack).Close", actorStack},
 }
 
 // whose tells whose goroutine this is, by the functions on its stack. It takes
@@ -110,6 +112,7 @@ func (c *tracked) synCause(from tracer.State, via string) tracer.Cause {
 	}
 	for _, a := range c.inbox {
 		if a.flags.Has(tracer.SYN) && !a.flags.Has(tracer.ACK) {
+			c.opening = a
 			return c.segmentCause(a, from, tracer.SynReceived)
 		}
 	}
@@ -128,6 +131,9 @@ func (c *tracked) processing(via string) arrival {
 
 // establishing is the segment that completes the handshake: the oldest that may.
 func (c *tracked) establishing() arrival {
+	if c.cookie && len(c.inbox) > 0 { // the listener has verified it
+		return c.inbox[0]
+	}
 	best := -1
 	for i, a := range c.inbox {
 		if !c.completes(a) {
@@ -154,8 +160,14 @@ func (c *tracked) completes(a arrival) bool {
 	if c.state == tracer.SynSent {
 		return a.flags.Has(tracer.SYN)
 	}
-	// SYN-RECEIVED: gVisor drops the peer's SYN+ACK there (a simultaneous open).
-	return !a.flags.Has(tracer.SYN)
+	// SYN-RECEIVED: gVisor drops the peer's SYN+ACK there (a simultaneous open), and
+	// what is outside the window, such as a keep-alive of a peer that is established.
+	return !a.flags.Has(tracer.SYN) && c.inHandshakeWindow(a)
+}
+
+// inHandshakeWindow tells whether a segment is in the window that our SYN announced.
+func (c *tracked) inHandshakeWindow(a arrival) bool {
+	return a.seq-(c.opening.seq+1) < c.flow.out.synWin // not flow's ISN: a second SYN changes that
 }
 
 // deathCause finds what brought CLOSED.
@@ -178,13 +190,19 @@ func (c *tracked) deathCause(from tracer.State, via string) tracer.Cause {
 			return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
 		}
 	case actorLink:
-		if c.icmp.Kind != "" {
+		if c.icmp.Kind != "" && via == viaWaiter { // by itself, the look after it tells less
 			return c.icmp
 		}
 	case actorNeighbor:
-		return tracer.Cause{Kind: tracer.CauseStack, What: "no answer to address resolution"}
+		if via != viaOut { // a packet that waited for its neighbour goes out: the death is another's doing
+			return tracer.Cause{Kind: tracer.CauseStack, What: "no answer to address resolution"}
+		}
+	case actorStack:
+		return tracer.Cause{Kind: tracer.CauseStack, What: "stack closed"}
 	case actorProcessor:
-		return c.segmentCause(c.killing(from, via), from, tracer.Closed)
+		if via != viaOut { // a RST for what came too late, from whoever has got it: not the killer's goroutine
+			return c.segmentCause(c.killing(from, via), from, tracer.Closed)
+		}
 	case actorUnknown:
 	}
 	return c.lateDeath(from, via)
@@ -196,29 +214,39 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 	switch {
 	case c.doom:
 		return c.segmentCause(c.current, from, tracer.Closed)
+	case c.inProgress("close", "shutdown") != nil:
+		k := c.inProgress("close", "shutdown")
+		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
 	case c.firing != nil:
 		return c.firing.cause(c)
 	case c.icmp.Kind != "":
 		return c.icmp
 	}
-	if k := c.inProgress("close", "shutdown"); k != nil {
-		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
-	}
-	if a := c.killing(from, via); a.id != (tuple{}) && (from == tracer.LastAck || a.flags.Has(tracer.RST) || from == tracer.TimeWait) {
+	if a, ok := c.killer(from, via); ok {
 		return c.segmentCause(a, from, tracer.Closed)
 	}
-	if p := c.parent; p != nil {
-		p.mu.Lock()
-		k := p.inProgress("close")
-		p.mu.Unlock()
-		if k != nil {
-			return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: "close of the listener"}
-		}
+	if cause, ok := c.listenerClosed(); ok {
+		return cause
 	}
 	if c.o.isClosing.Load() {
 		return tracer.Cause{Kind: tracer.CauseStack, What: "stack closed"}
 	}
 	return c.segmentCause(c.killing(from, via), from, tracer.Closed)
+}
+
+// listenerClosed is the close of its listener, for a child that no program has.
+func (c *tracked) listenerClosed() (tracer.Cause, bool) {
+	p := c.parent
+	if p == nil || c.isAccepted {
+		return tracer.Cause{}, false
+	}
+	p.mu.Lock()
+	k := p.closing // in progress, or over: a handshake that completes then finds no queue
+	p.mu.Unlock()
+	if k == nil {
+		return tracer.Cause{}, false
+	}
+	return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: "close of the listener"}, true
 }
 
 // unacceptedDeath finds the cause of the death of a child that no program has: from
@@ -229,7 +257,13 @@ func (c *tracked) unacceptedDeath(from tracer.State, via string) (tracer.Cause, 
 	}
 	switch c.waitErr.(type) {
 	case *tcpip.ErrConnectionRefused, *tcpip.ErrInvalidEndpointState:
-		return c.segmentCause(c.killing(from, via), from, tracer.Closed), true
+		a := c.killing(from, via)
+		if c.icmp.Kind != "" && (via == viaICMP || a.id == (tuple{})) { // port unreachable gives the same error
+			return c.icmp, true
+		}
+		return c.segmentCause(a, from, tracer.Closed), true
+	case *tcpip.ErrAborted:
+		return c.listenerClosed()
 	case *tcpip.ErrTimeout:
 		if c.firing != nil {
 			return c.firing.cause(c), true
@@ -246,21 +280,30 @@ func (c *tracked) unacceptedDeath(from tracer.State, via string) (tracer.Cause, 
 	}
 }
 
-// killing is the segment of those that an endpoint may have processed that ends it
-// in that state.
+// killing is the segment that ended an endpoint in that state: one that by itself
+// does, or the one that was processed last.
 func (c *tracked) killing(from tracer.State, via string) arrival {
-	if via == viaProbe || c.doom {
-		return c.current
-	}
-	for _, a := range c.inbox {
-		if c.kills(a, from) {
-			return a
-		}
+	if a, ok := c.killer(from, via); ok {
+		return a
 	}
 	if from == tracer.TimeWait {
 		return arrival{}
 	}
 	return c.current
+}
+
+// killer is the segment of those that an endpoint may have processed that by itself
+// ends it in that state.
+func (c *tracked) killer(from tracer.State, via string) (arrival, bool) {
+	if via == viaProbe || c.doom {
+		return c.current, true
+	}
+	for _, a := range c.inbox {
+		if c.kills(a, from) {
+			return a, true
+		}
+	}
+	return arrival{}, false
 }
 
 // kills tells whether a segment that no probe has told of yet can have ended the
@@ -270,8 +313,7 @@ func (c *tracked) kills(a arrival, from tracer.State) bool {
 	case tracer.SynSent:
 		return a.flags.Has(tracer.RST|tracer.ACK) && a.ack == c.flow.out.isn+1
 	case tracer.SynReceived:
-		return a.flags.Has(tracer.RST) && a.seq-(c.flow.in.isn+1) < max(c.flow.out.win, 1) ||
-			a.flags.Has(tracer.SYN) && a.seq != c.flow.in.isn
+		return a.flags&(tracer.RST|tracer.SYN) != 0 && c.inHandshakeWindow(a)
 	case tracer.TimeWait:
 		return a.flags.Has(tracer.SYN)
 	case tracer.LastAck:

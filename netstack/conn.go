@@ -1,12 +1,12 @@
 package netstack
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -19,26 +19,21 @@ import (
 // Conn is a TCP connection: a net.Conn that can also shut down one direction
 // ([Conn.CloseWrite]) and abort ([Conn.SetLinger]).
 type Conn struct {
+	waiting
 	stack         *Stack
 	ep            *tcp.Endpoint
-	wq            *waiter.Queue
 	rec           *tracked // nil when tracing is off
 	local, remote netip.AddrPort
 
-	readBy, writeBy *deadline
-	readMu          sync.Mutex // one reader at a time: bytes keep their order
-	writeMu         sync.Mutex
-	closeOnce       sync.Once
-	closed          chan struct{}
+	readMu    sync.Mutex // one reader at a time: bytes keep their order
+	writeMu   sync.Mutex
+	closeOnce sync.Once
 }
 
 var _ net.Conn = (*Conn)(nil)
 
 func (s *Stack) conn(ep *tcp.Endpoint, wq *waiter.Queue, rec *tracked) *Conn {
-	return &Conn{
-		stack: s, ep: ep, wq: wq, rec: rec, closed: make(chan struct{}),
-		readBy: newDeadline(s.clock), writeBy: newDeadline(s.clock),
-	}
+	return &Conn{waiting: newWaiting(s.clock, wq), stack: s, ep: ep, rec: rec}
 }
 
 // newConn wraps an endpoint that listener accepted.
@@ -153,37 +148,17 @@ func (c *Conn) Read(b []byte) (int, error) {
 func (c *Conn) recv(b []byte) (int, error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
-	var ready <-chan struct{}
-	for {
-		select {
-		case <-c.readBy.expired():
-			return 0, errTimeout
-		case <-c.closed:
-			return 0, net.ErrClosed
-		default:
-		}
+	n := 0
+	err := c.retry("recv", waiter.ReadableEvents, c.readBy, func() tcpip.Error {
 		w := tcpip.SliceWriter(b)
 		res, terr := c.ep.Read(&w, tcpip.ReadOptions{})
-		if terr == nil {
-			c.ep.ModerateRecvBuf(res.Count)
-			return res.Count, nil
-		}
-		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return 0, goError("recv", terr)
-		}
-		if ready == nil { // register, then look once more
-			entry, ch := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
-			c.wq.EventRegister(&entry)
-			defer c.wq.EventUnregister(&entry)
-			ready = ch
-			continue
-		}
-		select {
-		case <-ready:
-		case <-c.readBy.expired():
-		case <-c.closed:
-		}
+		n = res.Count
+		return terr
+	})
+	if n > 0 {
+		c.ep.ModerateRecvBuf(n)
 	}
+	return n, err
 }
 
 // Write sends all of b, waiting for room in the send buffer.
@@ -201,35 +176,15 @@ func (c *Conn) Write(b []byte) (int, error) {
 func (c *Conn) send(b []byte) (int, error) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	var ready <-chan struct{}
 	sent := 0
 	for sent < len(b) {
-		select {
-		case <-c.writeBy.expired():
-			return sent, errTimeout
-		case <-c.closed:
-			return sent, net.ErrClosed
-		default:
-		}
-		n, terr := c.ep.Write(newPayload(b[sent:]), tcpip.WriteOptions{})
-		sent += int(n)
-		if terr == nil {
-			continue
-		}
-		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return sent, goError("send", terr)
-		}
-		if ready == nil {
-			entry, ch := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
-			c.wq.EventRegister(&entry)
-			defer c.wq.EventUnregister(&entry)
-			ready = ch
-			continue
-		}
-		select {
-		case <-ready:
-		case <-c.writeBy.expired():
-		case <-c.closed:
+		err := c.retry("send", waiter.WritableEvents, c.writeBy, func() tcpip.Error {
+			n, terr := c.ep.Write(bytes.NewReader(b[sent:]), tcpip.WriteOptions{})
+			sent += int(n)
+			return terr
+		})
+		if err != nil {
+			return sent, err
 		}
 	}
 	return sent, nil
@@ -253,12 +208,10 @@ func (c *Conn) CloseRead() error { return c.shutdown("SHUT_RD", tcpip.ShutdownRe
 func (c *Conn) shutdown(how string, flags tcpip.ShutdownFlags) error {
 	call := c.rec.call("shutdown", tracer.Arg{Name: "how", Value: how})
 	return c.opError("shutdown", call.run(func() error {
-		select {
-		case <-c.closed:
+		if c.isClosed() {
 			return net.ErrClosed
-		default:
-			return goError("shutdown", c.ep.Shutdown(flags))
 		}
+		return goError("shutdown", c.ep.Shutdown(flags))
 	}))
 }
 
@@ -275,15 +228,13 @@ func (c *Conn) SetLinger(sec int) error {
 // bytes received and not read, or linger 0, it sends RST. It errs with
 // net.ErrClosed the second time.
 func (c *Conn) Close() error {
-	err := c.opError("close", net.ErrClosed)
+	err := net.ErrClosed
 	c.closeOnce.Do(func() {
 		c.stack.disown(c)
-		close(c.closed)
-		c.readBy.stop()
-		c.writeBy.stop()
+		c.end()
 		err = c.rec.call("close").run(func() error { c.ep.Close(); return nil })
 	})
-	return err
+	return c.opError("close", err) // the stack's Close may come before the addresses are known
 }
 
 // Abort resets the connection: Close with linger 0.
@@ -305,22 +256,3 @@ func (c *Conn) TraceConn() uint32 { return c.rec.connID() }
 
 // State returns the connection's state now, by RFC 9293.
 func (c *Conn) State() tracer.State { return rfcState(c.ep.EndpointState()) }
-
-// SetDeadline sets both deadlines, by the stack's clock; the zero time means none.
-func (c *Conn) SetDeadline(t time.Time) error {
-	c.readBy.set(t)
-	c.writeBy.set(t)
-	return nil
-}
-
-// SetReadDeadline sets when Read gives up.
-func (c *Conn) SetReadDeadline(t time.Time) error {
-	c.readBy.set(t)
-	return nil
-}
-
-// SetWriteDeadline sets when Write gives up; it may have sent a part.
-func (c *Conn) SetWriteDeadline(t time.Time) error {
-	c.writeBy.set(t)
-	return nil
-}

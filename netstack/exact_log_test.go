@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
@@ -163,7 +164,7 @@ func (c *exactChange) why() (exactWhy, error) {
 			w.kind, w.timer = tracer.CauseTimer, "fin-wait-2"
 		case name == "tcp.(*Endpoint).timeWaitTimerExpired":
 			w.kind, w.timer = tracer.CauseTimer, "time-wait"
-		case strings.HasPrefix(name, "tcp.timerHandler.func"):
+		case strings.Contains(name, "timerHandler.func"):
 			w.kind, w.timer = tracer.CauseTimer, c.Timer
 		case strings.Contains(name, "HandleLinkResolutionFailure"):
 			w.kind, w.stack = tracer.CauseStack, "neighbour"
@@ -171,6 +172,9 @@ func (c *exactChange) why() (exactWhy, error) {
 			w.kind = tracer.CauseICMP
 		case name == "stack.(*Stack).Close":
 			w.kind, w.stack = tracer.CauseStack, "closed"
+		case name == "tcp.handleConnecting" && c.From == tcp.StateEstablished:
+			// The handshake was completed, but there is no accept queue any more.
+			w.kind, w.call, w.listener = tracer.CauseCall, "close", true
 		case name == "tcp.(*processor).start":
 			w.kind = tracer.CauseSegment
 		default:
@@ -228,6 +232,7 @@ type exactRun struct {
 	conns  map[*tcp.Endpoint]uint32
 	eps    map[uint32]*tcp.Endpoint
 	level  tracer.Level
+	before goleak.Option // the goroutines that were there before
 }
 
 // newExactRun starts a run; no other may be going on.
@@ -235,7 +240,7 @@ func newExactRun(t *testing.T, level tracer.Level) *exactRun {
 	t.Helper()
 	exactAccount.reset()
 	r := &exactRun{
-		t: t, sink: &exactSink{}, level: level,
+		t: t, sink: &exactSink{}, level: level, before: goleak.IgnoreCurrent(),
 		stacks: map[string]*Stack{}, conns: map[*tcp.Endpoint]uint32{}, eps: map[uint32]*tcp.Endpoint{},
 	}
 	bus, err := tracer.NewBus(tracer.Header{}, tracer.BusOptions{Queue: exactQueue}, r.sink)

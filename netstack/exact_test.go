@@ -31,17 +31,19 @@ func TestExactness(t *testing.T) {
 	exactPatchAll(t, filepath.Join(scratch, "gvisor"))
 	modfile := exactModFile(t, scratch)
 
-	ctx, cancel := context.WithTimeout(context.Background(), exactDeadline)
-	defer cancel()
-	args := []string{
-		"test", "-mod=mod", "-modfile=" + modfile, "-tags=exactness", "-vet=off", "-count=1", "-v",
-		"-run=^TestExact[A-Z]", "-timeout=" + exactDeadline.String(),
-	}
+	binary := filepath.Join(scratch, "exact.test")
+	args := []string{"test", "-c", "-o", binary, "-mod=mod", "-modfile=" + modfile, "-tags=exactness", "-vet=off"}
 	if exactRace {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
+	ctx, cancel := context.WithTimeout(context.Background(), exactDeadline)
+	defer cancel()
+	build := exec.CommandContext(ctx, "go", append(args, ".")...)
+	build.Env = append(os.Environ(), "GOWORK=off", "GOPROXY=off", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the tests over the scratch copy of gVisor: %v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.run=^TestExact[A-Z]", "-test.timeout="+exactDeadline.String())
 	cmd.WaitDelay = 5 * time.Second
 	out := &exactOutput{t: t}
 	cmd.Stdout, cmd.Stderr = out, out

@@ -12,6 +12,7 @@ type half struct {
 	ws     uint8  // the window scale that its sender announced
 	next   uint32 // the sequence number after the highest seen
 	win    uint32 // the window last announced, bytes
+	synWin uint32 // the window announced on its SYN, bytes
 	ack    uint32 // the acknowledgment last sent
 	hasAck bool
 	fin    bool
@@ -58,6 +59,9 @@ func (f *flow) tell(s *segment, body *tracer.Segment, why string) {
 	own.segs++
 	f.advance(s, own)
 	own.win = body.Win
+	if s.flags.Has(tracer.SYN) {
+		own.synWin = body.Win
+	}
 	f.acknowledge(s, body, own, other)
 }
 

@@ -18,15 +18,12 @@ import (
 
 // Listener is a net.Listener on the stack.
 type Listener struct {
+	wait  waiting
 	stack *Stack
 	ep    *tcp.Endpoint
-	wq    *waiter.Queue
 	addr  *net.TCPAddr
 	rec   *tracked // nil when tracing is off
-
-	deadline *deadline
-	close    sync.Once
-	closed   chan struct{}
+	close sync.Once
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -45,8 +42,8 @@ func (s *Stack) Listen(network, address string) (*Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
-	l := &Listener{stack: s, wq: new(waiter.Queue), deadline: newDeadline(s.clock), closed: make(chan struct{})}
-	l.ep, l.rec, err = s.socket(s.listenProtocol(local.Addr()), l.wq)
+	l := &Listener{stack: s, wait: newWaiting(s.clock, new(waiter.Queue))}
+	l.ep, l.rec, err = s.socket(s.listenProtocol(local.Addr()), l.wait.wq)
 	if err != nil {
 		return fail(err)
 	}
@@ -81,7 +78,7 @@ func (l *Listener) listen(network string, local netip.AddrPort) error {
 		return goError("getsockname", terr)
 	}
 	l.addr = tcpAddr(addrPort(bound))
-	l.rec.listenOn(addrPort(bound), o.Backlog, l.wq)
+	l.rec.listenOn(addrPort(bound), o.Backlog, l.wait.wq)
 	listen := l.rec.call("listen", tracer.Arg{Name: "backlog", Value: int64(o.Backlog)})
 	return listen.run(func() error {
 		// gVisor starts SYN cookies one connection short of what it is told.
@@ -133,30 +130,16 @@ func (l *Listener) AcceptTCP() (*Conn, error) {
 }
 
 func (l *Listener) accept() (*Conn, error) {
-	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
-	l.wq.EventRegister(&entry)
-	defer l.wq.EventUnregister(&entry)
-	for {
-		tep, wq, terr := l.ep.Accept(nil)
-		if terr == nil {
-			return l.stack.newConn(tep.(*tcp.Endpoint), wq, l.rec)
-		}
-		select {
-		case <-l.closed:
-			return nil, net.ErrClosed
-		default:
-		}
-		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return nil, goError("accept", terr)
-		}
-		select {
-		case <-ready:
-		case <-l.closed:
-			return nil, net.ErrClosed
-		case <-l.deadline.expired():
-			return nil, errTimeout
-		}
+	var tep tcpip.Endpoint
+	var wq *waiter.Queue
+	err := l.wait.retry("accept", waiter.ReadableEvents, l.wait.readBy, func() (terr tcpip.Error) {
+		tep, wq, terr = l.ep.Accept(nil)
+		return terr
+	})
+	if err != nil {
+		return nil, err
 	}
+	return l.stack.newConn(tep.(*tcp.Endpoint), wq, l.rec) //nolint:forcetypeassert // TCP's endpoints
 }
 
 // Close stops listening and resets what was not accepted yet. It errs with
@@ -165,10 +148,12 @@ func (l *Listener) Close() error {
 	err := error(&net.OpError{Op: "close", Net: "tcp", Addr: l.addr, Err: net.ErrClosed})
 	l.close.Do(func() {
 		l.stack.disown(l)
-		close(l.closed)
-		l.deadline.stop()
-		err = l.rec.call("close").run(func() error { l.ep.Close(); return nil })
-		l.rec.childrenAfterClose()
+		l.wait.end()
+		err = l.rec.call("close").run(func() error {
+			l.ep.Close()
+			l.rec.childrenAfterClose() // while the call is in progress: it is their cause
+			return nil
+		})
 	})
 	return err
 }
@@ -177,10 +162,7 @@ func (l *Listener) Close() error {
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // SetDeadline sets when Accept gives up; the zero time means never.
-func (l *Listener) SetDeadline(t time.Time) error {
-	l.deadline.set(t)
-	return nil
-}
+func (l *Listener) SetDeadline(t time.Time) error { return l.wait.SetReadDeadline(t) }
 
 // DialContext connects to an address: network is "tcp", "tcp4", "tcp6", "udp",
 // "udp4" or "udp6", address "host:port" with an IP address for host. When ctx ends

@@ -200,5 +200,9 @@ func (o *observer) sending(pkt *stack.PacketBuffer, v verdict) {
 		t.tell(c)
 	}
 	c.look(viaOut)
+	if c.ended { // an answer to what came too late: it is no connection's
+		o.recordStray(s, v)
+		return
+	}
 	c.sent(s, v, why)
 }

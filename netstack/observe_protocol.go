@@ -125,7 +125,7 @@ func (o *observer) probe(s *tcp.TCPEndpointState) {
 	defer c.mu.Unlock()
 	c.processed(s)
 	c.look(viaProbe)
-	if o.level >= tracer.LevelFull {
+	if o.level >= tracer.LevelFull && !c.ended {
 		c.recordTCB(c.current.n, tcbOfProbe(s))
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
@@ -16,21 +15,15 @@ import (
 	"appliance/tracer"
 )
 
-// newPayload lets an endpoint read b.
-func newPayload(b []byte) *bytes.Reader { return bytes.NewReader(b) }
-
 // PacketConn is a UDP socket: a net.PacketConn, and a net.Conn when it is connected.
 type PacketConn struct {
+	waiting
 	stack         *Stack
 	ep            tcpip.Endpoint
 	rec           *tracked // nil when tracing is off
-	wq            waiter.Queue
 	network       string
 	local, remote netip.AddrPort // remote is zero unless connected
-
-	readBy, writeBy *deadline
-	closeOnce       sync.Once
-	closed          chan struct{}
+	closeOnce     sync.Once
 }
 
 var (
@@ -83,12 +76,12 @@ func (s *Stack) dialUDP(network string, remote netip.AddrPort) (net.Conn, error)
 }
 
 func (s *Stack) udpSocket(network string, proto tcpip.NetworkProtocolNumber) (*PacketConn, error) {
-	c := &PacketConn{
-		stack: s, network: network, closed: make(chan struct{}),
-		readBy: newDeadline(s.clock), writeBy: newDeadline(s.clock),
+	if s.isClosed() {
+		return nil, net.ErrClosed
 	}
+	c := &PacketConn{waiting: newWaiting(s.clock, new(waiter.Queue)), stack: s, network: network}
 	var terr tcpip.Error
-	if c.ep, terr = s.stack.NewEndpoint(udp.ProtocolNumber, proto, &c.wq); terr != nil {
+	if c.ep, terr = s.stack.NewEndpoint(udp.ProtocolNumber, proto, c.wq); terr != nil {
 		return nil, goError("socket", terr)
 	}
 	c.ep.SocketOptions().SetBroadcast(true)
@@ -135,37 +128,13 @@ func (c *PacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
 }
 
 func (c *PacketConn) recv(b []byte) (int, netip.AddrPort, error) {
-	var none netip.AddrPort
-	var ready <-chan struct{}
-	for {
-		select {
-		case <-c.readBy.expired():
-			return 0, none, errTimeout
-		case <-c.closed:
-			return 0, none, net.ErrClosed
-		default:
-		}
+	var res tcpip.ReadResult
+	err := c.retry("recvfrom", waiter.ReadableEvents, c.readBy, func() (terr tcpip.Error) {
 		w := tcpip.SliceWriter(b)
-		res, terr := c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
-		if terr == nil {
-			return res.Count, addrPort(res.RemoteAddr), nil
-		}
-		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return 0, none, goError("recvfrom", terr)
-		}
-		if ready == nil {
-			entry, ch := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
-			c.wq.EventRegister(&entry)
-			defer c.wq.EventUnregister(&entry)
-			ready = ch
-			continue
-		}
-		select {
-		case <-ready:
-		case <-c.readBy.expired():
-		case <-c.closed:
-		}
-	}
+		res, terr = c.ep.Read(&w, tcpip.ReadOptions{NeedRemoteAddr: true})
+		return terr
+	})
+	return res.Count, addrPort(res.RemoteAddr), err
 }
 
 // WriteTo sends one datagram to a *net.UDPAddr.
@@ -191,27 +160,13 @@ func (c *PacketConn) write(b []byte, to *tcpip.FullAddress) (int, error) {
 }
 
 func (c *PacketConn) send(b []byte, to *tcpip.FullAddress) (int, error) {
-	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
-	c.wq.EventRegister(&entry)
-	defer c.wq.EventUnregister(&entry)
-	for {
-		select {
-		case <-c.writeBy.expired():
-			return 0, errTimeout
-		case <-c.closed:
-			return 0, net.ErrClosed
-		default:
-		}
-		n, terr := c.ep.Write(newPayload(b), tcpip.WriteOptions{To: to})
-		if _, wait := terr.(*tcpip.ErrWouldBlock); !wait {
-			return int(n), goError("sendto", terr)
-		}
-		select {
-		case <-ready:
-		case <-c.writeBy.expired():
-		case <-c.closed:
-		}
-	}
+	sent := 0
+	err := c.retry("sendto", waiter.WritableEvents, c.writeBy, func() tcpip.Error {
+		n, terr := c.ep.Write(bytes.NewReader(b), tcpip.WriteOptions{To: to})
+		sent = int(n)
+		return terr
+	})
+	return sent, err
 }
 
 // Read reads one datagram.
@@ -235,9 +190,7 @@ func (c *PacketConn) Close() error {
 	err := c.opError("close", net.ErrClosed)
 	c.closeOnce.Do(func() {
 		c.stack.disown(c)
-		close(c.closed)
-		c.readBy.stop()
-		c.writeBy.stop()
+		c.end()
 		err = c.rec.call("close").run(func() error { c.ep.Close(); return nil })
 	})
 	return err
@@ -252,23 +205,4 @@ func (c *PacketConn) RemoteAddr() net.Addr {
 		return nil
 	}
 	return udpAddr(c.remote)
-}
-
-// SetDeadline sets both deadlines, by the stack's clock; the zero time means none.
-func (c *PacketConn) SetDeadline(t time.Time) error {
-	c.readBy.set(t)
-	c.writeBy.set(t)
-	return nil
-}
-
-// SetReadDeadline sets when reading gives up.
-func (c *PacketConn) SetReadDeadline(t time.Time) error {
-	c.readBy.set(t)
-	return nil
-}
-
-// SetWriteDeadline sets when writing gives up.
-func (c *PacketConn) SetWriteDeadline(t time.Time) error {
-	c.writeBy.set(t)
-	return nil
 }

@@ -36,6 +36,7 @@ type Stack struct {
 	mu      sync.Mutex
 	sockets map[io.Closer]struct{}
 	closed  bool
+	done    chan struct{}  // closed when Close is done
 	waits   sync.WaitGroup // Drain's goroutines
 }
 
@@ -46,7 +47,7 @@ func New(l stack.LinkEndpoint, opts Options) (*Stack, error) {
 		opts.Name = "appliance"
 	}
 	opts.TCP.Backlog = opts.TCP.backlog()
-	s := &Stack{opts: opts, link: l, clock: opts.Clock, sockets: map[io.Closer]struct{}{}}
+	s := &Stack{opts: opts, link: l, clock: opts.Clock, sockets: map[io.Closer]struct{}{}, done: make(chan struct{})}
 	if s.clock == nil {
 		s.clock = tcpip.NewStdClock()
 	}
@@ -82,6 +83,9 @@ func (s *Stack) configure() error {
 		}
 	}
 	for _, r := range s.opts.Routes {
+		if !r.Destination.IsValid() {
+			return fmt.Errorf("route to %s: want a destination and its prefix length, such as 0.0.0.0/0", r.Destination)
+		}
 		if r.Gateway.IsValid() && r.Gateway.Is4() != r.Destination.Addr().Is4() {
 			return fmt.Errorf("route to %s by way of %s: not of the same family", r.Destination, r.Gateway)
 		}
@@ -143,6 +147,7 @@ func (s *Stack) Close() error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
+		<-s.done
 		return nil
 	}
 	s.closed = true
@@ -155,7 +160,14 @@ func (s *Stack) Close() error {
 		_ = c.Close() // a socket that its program closed meanwhile says so: no news
 	}
 	s.destroy()
+	close(s.done)
 	return nil
+}
+
+func (s *Stack) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
 }
 
 // destroy aborts what is left and waits.

@@ -13,14 +13,13 @@ import (
 func tcbOfProbe(s *tcp.TCPEndpointState) []tracer.TCBVar {
 	snd, rcv := &s.Sender, &s.Receiver
 	mss := int64(snd.MaxPayloadSize)
-	return []tracer.TCBVar{
+	vars := []tracer.TCBVar{
 		{Name: "snd_una", Value: int64(snd.SndUna)},
 		{Name: "snd_nxt", Value: int64(snd.SndNxt)},
 		{Name: "snd_wnd", Value: int64(snd.SndWnd)},
 		{Name: "rcv_nxt", Value: int64(rcv.RcvNxt)},
 		{Name: "rcv_wnd", Value: int64(rcv.RcvNxt.Size(rcv.RcvAcc))},
 		{Name: "cwnd", Value: int64(snd.SndCwnd) * mss},
-		{Name: "ssthresh", Value: int64(snd.Ssthresh) * mss},
 		{Name: "inflight", Value: int64(snd.SndUna.Size(snd.SndNxt))},
 		{Name: "srtt_ns", Value: int64(snd.RTTState.SRTT)},
 		{Name: "rttvar_ns", Value: int64(snd.RTTState.RTTVar)},
@@ -28,9 +27,17 @@ func tcbOfProbe(s *tcp.TCPEndpointState) []tracer.TCBVar {
 		{Name: "dup_acks", Value: int64(snd.DupAckCount)},
 		{Name: "recovery", Text: recovery(snd.FastRecovery.Active)},
 		{Name: "rcv_buf", Value: int64(s.RcvBufState.RcvBufUsed)},
-		{Name: "snd_buf", Value: int64(s.SndBufState.SndBufUsed)},
+		{Name: "snd_buf", Value: int64(max(s.SndBufState.SndBufUsed, 0))}, // gVisor counts a FIN out of it that it never counted in
 	}
+	if snd.Ssthresh < infiniteSsthresh {
+		vars = append(vars, tracer.TCBVar{Name: "ssthresh", Value: int64(snd.Ssthresh) * mss})
+	}
+	return vars
 }
+
+// infiniteSsthresh is beyond any threshold that a loss sets, in segments: until the
+// first loss gVisor's is the largest int (RFC 5681, 3.1: arbitrarily high).
+const infiniteSsthresh = 1 << 30
 
 func recovery(active bool) string {
 	if active {

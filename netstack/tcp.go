@@ -57,6 +57,7 @@ func (o TCPOptions) validate() error {
 		{"FIN-WAIT-2 time-out", o.FinWait2 < 0 || o.FinWait2 > tcp.MaxTCPLingerTimeout, "at most " + tcp.MaxTCPLingerTimeout.String()},
 		{"retries", o.Retries < 0, "1 or more"},
 		{"minimum RTO", o.MinRTO < 0 || o.MinRTO > tcp.MaxRTO, "at most " + tcp.MaxRTO.String()},
+		{"keepalive without an idle time", o.Keepalive.Idle == 0 && (o.Keepalive.Interval != 0 || o.Keepalive.Count != 0), "an idle time too: keep-alives are off without"},
 		{"keepalive", o.Keepalive.Idle < 0 || o.Keepalive.Interval < 0 || o.Keepalive.Count < 0, "times and a count above 0"},
 	} {
 		if f.bad {

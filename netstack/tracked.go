@@ -59,6 +59,7 @@ type tracked struct {
 	opening    arrival   // a child's SYN
 	icmp       tracer.Cause
 	calls      []*call // in progress
+	closing    *call   // close, in progress or over
 	firing     *timer  // a timer of its own that is firing
 	isAccepted bool
 	isListener bool
@@ -218,6 +219,7 @@ func (c *tracked) entered(from, to tracer.State, cause tracer.Cause) {
 	case tracer.TimeWait:
 		c.inbox = nil // what comes now is answered without the probe
 	case tracer.Closed:
+		c.redeliver(from, cause)
 		c.inbox = nil
 		c.finish(from, cause)
 	case tracer.Listen, tracer.SynSent, tracer.SynReceived, tracer.Established, tracer.FinWait1, tracer.FinWait2,
@@ -260,8 +262,8 @@ func (c *tracked) finish(from tracer.State, cause tracer.Cause) {
 
 // forget ends the record of a socket that failed before it was a connection.
 func (c *tracked) forget() {
-	if c == nil {
-		return
+	if c == nil || !isDead(c.ep.EndpointState()) {
+		return // it connected in the moment when it was given up: its death forgets it
 	}
 	c.o.forgetTracked(c)
 }
@@ -406,6 +408,7 @@ func (c *tracked) listenerNotified() {
 	cookies := c.cookieCandidates()
 	c.mu.Unlock()
 	for _, child := range maybe {
+		child.diedUnaccepted(viaWaiter)
 		child.lookNow(viaWaiter)
 	}
 	for _, id := range cookies {

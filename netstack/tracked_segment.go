@@ -13,6 +13,10 @@ const maxInbox = 8192
 
 // arrived records an inbound segment, in the moment when it was queued. mu is held.
 func (c *tracked) arrived(s segment, v verdict) {
+	if c.ended {
+		c.o.recordStray(s, v)
+		return
+	}
 	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS}
 	a.n = c.emitSegment(&s, v, "")
 	if s.dropped != "" {
@@ -23,7 +27,7 @@ func (c *tracked) arrived(s segment, v verdict) {
 		c.o.syns.add(a)
 		c.o.mu.Unlock()
 	}
-	if c.state == tracer.TimeWait && !s.flags.Has(tracer.SYN) || c.ended {
+	if c.state == tracer.TimeWait && !s.flags.Has(tracer.SYN) {
 		return
 	}
 	if p := c.parent; p != nil && c.state == tracer.SynReceived {
@@ -130,15 +134,18 @@ func (c *tracked) establishedBy(done arrival) {
 // The mu of both is held.
 func (c *tracked) handOver(child *tracked) {
 	var rest []arrival
+	born := false
 	for _, a := range c.inbox {
 		switch {
-		case a.id != child.id:
+		case a.id != child.id, born && a.flags.Has(tracer.SYN): // a SYN after the one it was born of is still the listener's
 			rest = append(rest, a)
 		case a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
 			if st := child.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
 				rest = rest[:0] // the listener has processed all that came before
+				child.adoptSYN(a)
+				born = true
 			}
-		case a.flags.Has(tracer.ACK):
+		case a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK: // a listener gives nothing else on
 			child.inbox = append(child.inbox, a)
 		}
 	}
@@ -146,6 +153,25 @@ func (c *tracked) handOver(child *tracked) {
 	if len(child.inbox) > 0 {
 		child.adoptCookie(child.inbox[0])
 	}
+}
+
+// redeliver gives a dead child's listener what the child had not processed: gVisor
+// queues it there, and an ACK of a SYN cookie may be among it.
+func (c *tracked) redeliver(from tracer.State, cause tracer.Cause) {
+	p := c.parent
+	if p == nil || len(c.inbox) == 0 || from == tracer.SynReceived && cause.Kind != tracer.CauseSegment {
+		return
+	}
+	rest := c.inbox
+	for i, a := range rest {
+		if cause.N != 0 && a.n == cause.N || cause.N == 0 && c.kills(a, from) {
+			rest = rest[i+1:]
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inbox = append(p.inbox, rest...)
 }
 
 // adoptSYN learns from the SYN that a child was born of, which its listener got.

@@ -29,6 +29,17 @@ func (f *frames) add(frame []byte) {
 	}
 }
 
+// list returns all frames so far.
+func (f *frames) list() []header.Ethernet {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []header.Ethernet
+	for _, frame := range f.all {
+		list = append(list, frame)
+	}
+	return list
+}
+
 // wait returns the first frame that match accepts, waiting for it.
 func (f *frames) wait(t testing.TB, what string, match func(header.Ethernet) bool) header.Ethernet {
 	t.Helper()

@@ -35,14 +35,18 @@ func (t TCP) options() netstack.TCPOptions {
 		Backlog:    t.Backlog,
 		MSL:        time.Duration(t.MSL),
 		FinWait2:   time.Duration(t.FinWait2),
-		Keepalive: netstack.Keepalive{
-			Idle:     time.Duration(t.Keepalive.Idle),
-			Interval: time.Duration(t.Keepalive.Interval),
-			Count:    t.Keepalive.Count,
-		},
-		Retries: t.Retries,
-		MinRTO:  time.Duration(t.MinRTO),
+		Keepalive:  t.Keepalive.options(),
+		Retries:    t.Retries,
+		MinRTO:     time.Duration(t.MinRTO),
 	}
+}
+
+// options are none while keep-alives are off: the default has the other times ready.
+func (k Keepalive) options() netstack.Keepalive {
+	if k.Idle == 0 {
+		return netstack.Keepalive{}
+	}
+	return netstack.Keepalive{Idle: time.Duration(k.Idle), Interval: time.Duration(k.Interval), Count: k.Count}
 }
 
 // Tracer returns the level as the tracer knows it. l must be one of the constants.
