@@ -167,7 +167,11 @@ func (c *tracked) completes(a arrival) bool {
 
 // inHandshakeWindow tells whether a segment is in the window that our SYN announced.
 func (c *tracked) inHandshakeWindow(a arrival) bool {
-	return a.seq-(c.opening.seq+1) < c.flow.out.synWin // not flow's ISN: a second SYN changes that
+	win := c.flow.out.synWin
+	if win == 0 { // our SYN still waits for its neighbour: no link has seen it
+		win = 65535
+	}
+	return a.seq-(c.opening.seq+1) < win // not flow's ISN: a second SYN changes that
 }
 
 // deathCause finds what brought CLOSED.

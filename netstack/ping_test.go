@@ -84,7 +84,7 @@ func isICMPv6(f header.Ethernet, typ header.ICMPv6Type) bool {
 		return false
 	}
 	ip := header.IPv6(f[header.EthernetMinimumSize:])
-	return ip.TransportProtocol() == header.ICMPv6ProtocolNumber && header.ICMPv6(ip.Payload()).Type() == typ
+	return ip.NextHeader() == uint8(header.ICMPv6ProtocolNumber) && header.ICMPv6(ip.Payload()).Type() == typ
 }
 
 // wantEcho fails unless the trace has the request and its answer.

@@ -66,6 +66,7 @@ type tracked struct {
 	ended      bool
 	waitErr    tcpip.Error       // why a child that was never accepted died
 	backlog    int               // a listener's
+	overflows  uint64            // ACKs that it has dropped, as far as it was asked
 	halfOpen   map[*tracked]bool // a listener's children that are in SYN-RECEIVED
 	children   map[*tracked]bool // a listener's children that are not accepted yet
 	dead       map[*tracked]bool // those that have ended and still wait to be accepted

@@ -135,7 +135,12 @@ func (c *tracked) establishedBy(done arrival) {
 func (c *tracked) handOver(child *tracked) {
 	var rest []arrival
 	born := false
+	lost := c.overflowed()
 	for _, a := range c.inbox {
+		if lost > 0 && len(child.inbox) == 0 && bareACK(a) && (a.id == child.id || !c.o.knows(a.id)) {
+			lost-- // it met a full accept queue: a later one made the child
+			continue
+		}
 		switch {
 		case a.id != child.id, born && a.flags.Has(tracer.SYN): // a SYN after the one it was born of is still the listener's
 			rest = append(rest, a)
@@ -145,7 +150,7 @@ func (c *tracked) handOver(child *tracked) {
 				child.adoptSYN(a)
 				born = true
 			}
-		case a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK: // a listener gives nothing else on
+		case bareACK(a): // a listener gives nothing else on
 			child.inbox = append(child.inbox, a)
 		}
 	}
@@ -153,6 +158,30 @@ func (c *tracked) handOver(child *tracked) {
 	if len(child.inbox) > 0 {
 		child.adoptCookie(child.inbox[0])
 	}
+}
+
+// bareACK tells whether a segment is one that a listener takes for the ACK of a cookie.
+func bareACK(a arrival) bool {
+	return a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK
+}
+
+// overflowed is how many ACKs a listener has dropped for want of room in its accept
+// queue since it was asked last.
+func (c *tracked) overflowed() uint64 {
+	st, ok := c.ep.Stats().(*tcp.Stats)
+	if !ok {
+		return 0
+	}
+	before := c.overflows
+	c.overflows = st.ReceiveErrors.ListenOverflowAckDrop.Value()
+	return c.overflows - before
+}
+
+// knows tells whether the observer has a record of the connection.
+func (o *observer) knows(id tuple) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.byTuple[id] != nil
 }
 
 // redeliver gives a dead child's listener what the child had not processed: gVisor

@@ -3,6 +3,7 @@ package scripts
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -119,7 +120,7 @@ func TestPythonServerCloses(t *testing.T) {
 	conn := dial(t, p.address(t))
 	greeted(t, conn)
 	say(t, conn, "byebye")
-	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v, want the server's FIN though we sent none", err)
 	}
 	p.wants(t, 0, "b'byebye'\n", "")
@@ -133,7 +134,7 @@ func TestPythonServerCloses(t *testing.T) {
 	if err := conn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("read: %v, want the server's FIN after ours", err)
 	}
 	p.wants(t, 0, "b'byebye'\n", "")
@@ -171,7 +172,7 @@ func TestPythonServerSignals(t *testing.T) {
 			conn := dial(t, addr) // open in mid-conversation: its kernel sends the FIN
 			greeted(t, conn)
 			p.signal(t, tt.signal)
-			if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 				t.Errorf("read: %v, want the FIN of a process that ended", err)
 			}
 			p.wants(t, tt.code, "b'byebye'\nb'byebye'\n", "")

@@ -197,7 +197,7 @@ func (d *decoder) uint(f field, bits int) uint64 {
 	return v
 }
 
-func (d *decoder) int(f field, bits int) int64 {
+func (d *decoder) int(f field, bits int) int64 { //nolint:unparam // strconv.IntSize is 32 elsewhere
 	v, err := strconv.ParseInt(string(f.value), 10, bits)
 	if err != nil {
 		d.fail(f, fmt.Sprintf("an integer of %d bits", bits))

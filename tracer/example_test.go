@@ -66,6 +66,7 @@ func Example() {
 			fmt.Printf("%d %v %s %s(%v)\n", e.N, e.T, e.Stack, b.Name, b.Args[0].Value)
 		case *tracer.StateChange:
 			fmt.Printf("%d %v %s %v → %v by %s #%d\n", e.N, e.T, e.Stack, b.From, b.To, b.Cause.What, b.Cause.N)
+		default: // this trace has no more
 		}
 	}
 	// Output:

@@ -2,6 +2,7 @@ package chargen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -47,9 +48,9 @@ func stream(conn net.Conn, out io.Writer, lines int) (int, error) {
 			return c.pos, cerr
 		}
 		switch {
-		case err == io.EOF && c.pos < total:
+		case errors.Is(err, io.EOF) && c.pos < total:
 			return c.pos, fmt.Errorf("%d of %d bytes: %w", c.pos, total, io.ErrUnexpectedEOF)
-		case err != nil && err != io.EOF:
+		case err != nil && !errors.Is(err, io.EOF):
 			return c.pos, err
 		}
 	}

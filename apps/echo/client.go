@@ -75,10 +75,10 @@ func stream(conn net.Conn, data []byte) ([]byte, error) {
 		serve.Interrupt(conn)
 	}
 	werr := <-sent
-	switch {
-	case rerr == io.EOF:
+	switch rerr {
+	case io.EOF:
 		rerr = io.ErrUnexpectedEOF
-	case rerr == nil:
+	case nil:
 		rerr = werr
 	}
 	return got[:n], rerr

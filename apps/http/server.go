@@ -61,6 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 				open.Add(1)
 			case nethttp.StateClosed, nethttp.StateHijacked:
 				open.Done()
+			case nethttp.StateActive, nethttp.StateIdle:
 			}
 		},
 	}

@@ -177,8 +177,10 @@ func testExec(t *testing.T, l *Lab) {
 	ctx := t.Context()
 	t.Run("stdio", func(t *testing.T) {
 		var out, errs strings.Builder
-		code, err := l.Exec(ctx, Command{Argv: []string{"sh", "-c", "cat; echo oops >&2; exit 5"},
-			Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &errs})
+		code, err := l.Exec(ctx, Command{
+			Argv:  []string{"sh", "-c", "cat; echo oops >&2; exit 5"},
+			Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &errs,
+		})
 		if code != 5 || err != nil || out.String() != "in\n" || errs.String() != "oops\n" {
 			t.Errorf("code %d, %v, %q, %q", code, err, out.String(), errs.String())
 		}

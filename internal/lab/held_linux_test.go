@@ -368,10 +368,10 @@ func forbiddenMain() error {
 	_, err := Up(context.Background(), Options{})
 	var p *PrivilegeError
 	if !errors.As(err, &p) || !strings.Contains(err.Error(), "user.max_user_namespaces is 0") || !strings.Contains(p.Fix, "--link pipe") {
-		return fmt.Errorf("up: %v", err)
+		return fmt.Errorf("up: %w", err)
 	}
 	if code, err := ReexecInUserNS(context.Background(), nil, []string{envInside + "=exit"}); !errors.As(err, &p) || code == 0 {
-		return fmt.Errorf("re-exec: %d, %v", code, err)
+		return fmt.Errorf("re-exec: %d, %w", code, err)
 	}
 	for _, c := range Probe(context.Background()) {
 		if c.Name == "user namespaces" && (c.OK || !strings.Contains(c.Detail, "user.max_user_namespaces is 0")) {

@@ -153,7 +153,7 @@ func namedUp(ctx context.Context, o Options) (*Lab, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeFile(host.ns))
 	}
-	defer func() { closeFile(host.ns); closeFile(app.ns) }()
+	defer func() { _ = errors.Join(closeFile(host.ns), closeFile(app.ns)) }()
 
 	created := host.ns == nil
 	var have *spec
@@ -237,12 +237,12 @@ func namedInfo(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	defer closeFile(host.ns)
+	defer func() { _ = closeFile(host.ns) }()
 	app, err := look(appPath(name), name, sideApp)
 	if err != nil {
 		return Info{}, err
 	}
-	defer closeFile(app.ns)
+	defer func() { _ = closeFile(app.ns) }()
 	if host.ns == nil && !host.stale && app.ns == nil && !app.stale {
 		return Info{}, fmt.Errorf("lab %s: %w: run appliance lab up --name %s", name, ErrNotFound, name)
 	}
@@ -315,7 +315,7 @@ func removeNamed(name string) (Removed, error) {
 		if err != nil {
 			return r, err
 		}
-		defer closeFile(f.ns)
+		defer func() { _ = closeFile(f.ns) }()
 		all = append(all, f)
 	}
 	var errs []error

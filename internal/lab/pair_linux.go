@@ -81,10 +81,13 @@ func (b *builder) did(format string, args ...any) {
 // appliance's side: no IPv6, no forwarding, so that the kernel there never answers.
 func (b *builder) quieten() error {
 	host := []sysctl{
-		{"ipv6/conf/all/disable_ipv6", "0"}, {"ipv6/conf/default/disable_ipv6", "0"},
-		{"ipv6/conf/default/accept_ra", "0"}, {"ipv6/conf/default/autoconf", "0"},
+		{"ipv6/conf/all/disable_ipv6", "0"},
+		{"ipv6/conf/default/disable_ipv6", "0"},
+		{"ipv6/conf/default/accept_ra", "0"},
+		{"ipv6/conf/default/autoconf", "0"},
 		{"ipv6/conf/default/router_solicitations", "0"},
-		{"ipv6/conf/default/accept_dad", "0"}, {"ipv6/conf/default/dad_transmits", "0"},
+		{"ipv6/conf/default/accept_dad", "0"},
+		{"ipv6/conf/default/dad_transmits", "0"},
 	}
 	if err := b.set(b.host, host); err != nil {
 		return err
@@ -93,7 +96,8 @@ func (b *builder) quieten() error {
 		return nil
 	}
 	return b.set(b.app, []sysctl{
-		{"ipv6/conf/all/disable_ipv6", "1"}, {"ipv6/conf/default/disable_ipv6", "1"},
+		{"ipv6/conf/all/disable_ipv6", "1"},
+		{"ipv6/conf/default/disable_ipv6", "1"},
 		{"ipv4/ip_forward", "0"},
 	})
 }
@@ -230,8 +234,12 @@ func (b *builder) addresses(old []netip.Prefix) error {
 	name := b.spec.hostInterface()
 	conf := "ipv6/conf/" + name + "/"
 	err := b.set(b.host, []sysctl{
-		{conf + "disable_ipv6", "0"}, {conf + "accept_ra", "0"}, {conf + "autoconf", "0"},
-		{conf + "router_solicitations", "0"}, {conf + "accept_dad", "0"}, {conf + "dad_transmits", "0"},
+		{conf + "disable_ipv6", "0"},
+		{conf + "accept_ra", "0"},
+		{conf + "autoconf", "0"},
+		{conf + "router_solicitations", "0"},
+		{conf + "accept_dad", "0"},
+		{conf + "dad_transmits", "0"},
 	})
 	if err != nil {
 		return err

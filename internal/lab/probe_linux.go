@@ -100,8 +100,10 @@ func probeHere() []Check {
 		{Name: "AF_PACKET", Detail: "sockets can be opened"},
 		{Name: "TAP", Detail: tunDevice + " makes devices"},
 	}
-	fixes := []string{usualFix, "load the kernel's module: sudo modprobe veth; or use --link tap or --link pipe",
-		"load the kernel's module: sudo modprobe af_packet; or use --link tap or --link pipe", "use --link veth or --link pipe"}
+	fixes := []string{
+		usualFix, "load the kernel's module: sudo modprobe veth; or use --link tap or --link pipe",
+		"load the kernel's module: sudo modprobe af_packet; or use --link tap or --link pipe", "use --link veth or --link pipe",
+	}
 	for i := range checks {
 		checks[i].OK = true
 	}

@@ -49,8 +49,10 @@ func makeTAP(name string, persist bool) error {
 func tunError(op string, err error) error {
 	switch {
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return &PrivilegeError{Op: op, Err: err, Why: "the device is closed to this user",
-			Fix: "run with sudo, or use --link veth or --link pipe"}
+		return &PrivilegeError{
+			Op: op, Err: err, Why: "the device is closed to this user",
+			Fix: "run with sudo, or use --link veth or --link pipe",
+		}
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
 		return fmt.Errorf("%s: %w: load the kernel's tun module (sudo modprobe tun), or use --link veth", op, err)
 	}

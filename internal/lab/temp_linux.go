@@ -68,8 +68,10 @@ func inProcess(s spec, p pair) Info {
 // privilegeError makes of a permission that was refused an error that says so.
 func privilegeError(op string, err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, os.ErrPermission) {
-		return &PrivilegeError{Op: "lab: " + op, Err: err, Why: "needs CAP_SYS_ADMIN and CAP_NET_ADMIN",
-			Fix: "run with sudo, or use --link pipe"}
+		return &PrivilegeError{
+			Op: "lab: " + op, Err: err, Why: "needs CAP_SYS_ADMIN and CAP_NET_ADMIN",
+			Fix: "run with sudo, or use --link pipe",
+		}
 	}
 	return fmt.Errorf("lab: %s: %w", op, err)
 }

@@ -133,6 +133,8 @@ func othersNamed(name string) (Info, bool) {
 	if _, err := os.Stat(hostPath(name)); err != nil {
 		return Info{}, false
 	}
-	return Info{Name: name, HostNetNS: hostPath(name),
-		Problem: "the network namespace " + name + HostSuffix + " is root's: use sudo, or another name"}, true
+	return Info{
+		Name: name, HostNetNS: hostPath(name),
+		Problem: "the network namespace " + name + HostSuffix + " is root's: use sudo, or another name",
+	}, true
 }

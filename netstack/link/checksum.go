@@ -102,6 +102,7 @@ func findIPv6Segment(head []byte, size int) (transportSegment, bool) {
 			}
 			next, start = head[start], start+8*(int(head[start+1])+1)
 			continue
+		default:
 		}
 		// A fragment is never left unfinished; with a routing header the
 		// pseudo-header's destination is not the header's: left to the stack.

@@ -64,7 +64,9 @@ func TestEthernetFilters(t *testing.T) {
 	doubly[12], doubly[13] = 0x88, 0xa8
 	super := frameTo(linkAddress(testMAC), strings.Repeat("s", 64<<10))
 	for _, f := range [][]byte{
-		{}, {1}, []byte("thirteen byte"), tagged, doubly,
+		{},
+		{1},
+		[]byte("thirteen byte"), tagged, doubly,
 		frameTo("\x02\x00\x00\x00\x00\x01", "other host"),
 		frameTo(linkAddress(testMAC), strings.Repeat("t", 80<<10)), // Beyond what is read.
 		frameTo(linkAddress(testMAC), ""),

@@ -44,14 +44,14 @@ func (e *Ethernet) writePacket(pkt *stack.PacketBuffer) {
 	deadline := time.Time{}
 	for {
 		_, _, errno := unix.Syscall(unix.SYS_WRITEV, uintptr(e.fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(count))
-		switch {
-		case errno == 0:
+		switch errno {
+		case 0:
 			c.framesOut.Add(1)
 			c.bytesOut.Add(uint64(size))
 			return
-		case errno == unix.EINTR:
+		case unix.EINTR:
 			continue
-		case errno == unix.EAGAIN:
+		case unix.EAGAIN:
 			if deadline.IsZero() {
 				deadline = time.Now().Add(sendWait)
 			}
@@ -60,9 +60,10 @@ func (e *Ethernet) writePacket(pkt *stack.PacketBuffer) {
 			}
 			c.txDrops.Add(1)
 			return
-		case errno == unix.ENOBUFS:
+		case unix.ENOBUFS:
 			c.txDrops.Add(1)
 			return
+		default:
 		}
 		c.txErrors.Add(1)
 		e.noteSendError(errno)
@@ -112,5 +113,6 @@ func (e *Ethernet) noteSendError(errno unix.Errno) {
 	case unix.ENETDOWN, unix.ENXIO, unix.ENODEV, unix.EIO, unix.EBADFD:
 		e.down.Store(true)
 		_, _ = unix.Write(e.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	default: // no matter of the interface
 	}
 }

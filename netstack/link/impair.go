@@ -54,7 +54,7 @@ func NewImpair(lower stack.LinkEndpoint, o ImpairOptions) (*Impair, error) {
 	im := &Impair{options: o, rules: newRuleSet(o.Rules), done: make(chan struct{})}
 	im.in = im.newSide(tracer.In, o.In, im.deliver)
 	im.out = im.newSide(tracer.Out, o.Out, func(h held) { _ = im.write(h) })
-	im.Endpoint.Init(lower, im)
+	im.Init(lower, im)
 	return im, nil
 }
 
@@ -220,8 +220,8 @@ func (im *Impair) deliver(h held) {
 
 // Close releases what is held and closes the lower link.
 func (im *Impair) Close() {
-	im.in.lane.close()
-	im.out.lane.close()
+	im.in.close()
+	im.out.close()
 	im.Endpoint.Close()
 	im.once.Do(func() { close(im.done) })
 }

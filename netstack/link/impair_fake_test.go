@@ -27,9 +27,10 @@ type fakeLower struct {
 	closed     bool
 }
 
-func (f *fakeLower) MTU() uint32                                  { return 1500 }
-func (f *fakeLower) SetMTU(uint32)                                {}
-func (f *fakeLower) MaxHeaderLength() uint16                      { return header.EthernetMinimumSize }
+func (f *fakeLower) MTU() uint32             { return 1500 }
+func (f *fakeLower) SetMTU(uint32)           {}
+func (f *fakeLower) MaxHeaderLength() uint16 { return header.EthernetMinimumSize }
+
 func (f *fakeLower) LinkAddress() tcpip.LinkAddress               { return "\x02\x00\x00\x00\x00\x01" }
 func (f *fakeLower) SetLinkAddress(tcpip.LinkAddress)             {}
 func (f *fakeLower) Capabilities() stack.LinkEndpointCapabilities { return 0 }

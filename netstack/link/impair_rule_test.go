@@ -183,10 +183,18 @@ func TestImpairRules(t *testing.T) {
 		passed []int
 	}{
 		{"the second FIN", []string{"drop out FIN nth=2"}, []testSeg{out(1, F|A), out(2, A), out(3, F|A), out(4, F|A)}, []int{1, 2, 4}},
-		{"counted per connection", []string{"drop out FIN nth=2"},
-			[]testSeg{out(1, F), other(2, F), out(3, F), other(4, F), out(5, F)}, []int{1, 2, 5}},
-		{"counted per direction", []string{"drop both FIN nth=2"},
-			[]testSeg{out(1, F), in(2, F), in(3, F), out(4, F), in(5, F)}, []int{1, 2, 5}},
+		{
+			"counted per connection",
+			[]string{"drop out FIN nth=2"},
+			[]testSeg{out(1, F), other(2, F), out(3, F), other(4, F), out(5, F)},
+			[]int{1, 2, 5},
+		},
+		{
+			"counted per direction",
+			[]string{"drop both FIN nth=2"},
+			[]testSeg{out(1, F), in(2, F), in(3, F), out(4, F), in(5, F)},
+			[]int{1, 2, 5},
+		},
 		{"the other direction is let be", []string{"drop in FIN"}, []testSeg{out(1, F), in(2, F)}, []int{1}},
 		{"a range", []string{"drop out SYN nth=2-3"}, []testSeg{out(1, S), out(1, S), out(1, S), out(1, S)}, []int{1, 1}},
 		{"from there on", []string{"drop out ACK nth=3-"}, []testSeg{out(1, A), out(2, A), out(3, A), out(4, A)}, []int{1, 2}},
@@ -195,19 +203,39 @@ func TestImpairRules(t *testing.T) {
 		{"all of the flags", []string{"drop out PSH,ACK"}, []testSeg{out(1, A), out(2, P|A), out(3, P)}, []int{1, 3}},
 		{"no payload", []string{"drop out ACK payload=0"}, []testSeg{out(1, A), out(2, A, "x")}, []int{2}},
 		{"payload", []string{"drop out payload>0"}, []testSeg{out(1, A), out(2, A, "x")}, []int{1}},
-		{"length", []string{"drop out payload>=3", "drop out payload<2"},
-			[]testSeg{out(1, A, "x"), out(2, A, "xy"), out(3, A, "xyz")}, []int{2}},
+		{
+			"length",
+			[]string{"drop out payload>=3", "drop out payload<2"},
+			[]testSeg{out(1, A, "x"), out(2, A, "xy"), out(3, A, "xyz")},
+			[]int{2},
+		},
 		{"contains", []string{`drop out contains=bye`}, []testSeg{out(1, A, "hello"), out(2, A, "goodbye!"), out(3, A, "by"), out(4, A)}, []int{1, 3, 4}},
 		{"both rules count all", []string{"drop out ACK nth=1", "drop out ACK nth=2"}, []testSeg{out(1, A), out(2, A), out(3, A)}, []int{3}},
 		{"a SYN retransmitted counts on", []string{"drop out SYN nth=2"}, []testSeg{out(7, S), out(7, S), out(7, S)}, []int{7, 7}},
-		{"another SYN starts anew", []string{"drop out ACK nth=1"},
-			[]testSeg{out(1, S), out(2, A), out(3, A), out(100, S), out(101, A), out(102, A)}, []int{1, 3, 100, 102}},
-		{"a SYN of the peer's starts anew", []string{"drop out FIN nth=1"},
-			[]testSeg{in(1, S), out(2, S|A), out(3, F), out(4, F), in(50, S), out(51, S|A), out(52, F), out(53, F)}, []int{1, 2, 4, 50, 51, 53}},
-		{"simultaneous open goes on", []string{"drop out SYN nth=2"},
-			[]testSeg{out(1, S), in(2, S), out(1, S|A), out(1, S|A)}, []int{1, 2, 1}},
-		{"after RST a SYN starts anew", []string{"drop out ACK nth=1"},
-			[]testSeg{in(1, S), out(2, R|A), out(3, A), out(4, S), out(5, A), out(6, A)}, []int{1, 3, 4, 6}},
+		{
+			"another SYN starts anew",
+			[]string{"drop out ACK nth=1"},
+			[]testSeg{out(1, S), out(2, A), out(3, A), out(100, S), out(101, A), out(102, A)},
+			[]int{1, 3, 100, 102},
+		},
+		{
+			"a SYN of the peer's starts anew",
+			[]string{"drop out FIN nth=1"},
+			[]testSeg{in(1, S), out(2, S|A), out(3, F), out(4, F), in(50, S), out(51, S|A), out(52, F), out(53, F)},
+			[]int{1, 2, 4, 50, 51, 53},
+		},
+		{
+			"simultaneous open goes on",
+			[]string{"drop out SYN nth=2"},
+			[]testSeg{out(1, S), in(2, S), out(1, S|A), out(1, S|A)},
+			[]int{1, 2, 1},
+		},
+		{
+			"after RST a SYN starts anew",
+			[]string{"drop out ACK nth=1"},
+			[]testSeg{in(1, S), out(2, R|A), out(3, A), out(4, S), out(5, A), out(6, A)},
+			[]int{1, 3, 4, 6},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func openVeth(o VethOptions) (*Veth, error) {
 	}
 	v.offload = off
 	if off != nil && len(off.Warnings()) > 0 {
-		v.Ethernet.cfg.Offload = "off, incomplete"
+		v.cfg.Offload = "off, incomplete"
 	}
 	return v, nil
 }

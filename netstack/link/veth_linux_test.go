@@ -300,10 +300,14 @@ func TestVethRefuses(t *testing.T) {
 		"no peer ns":      {with(func(o *VethOptions) { o.PeerNetNS = "linktest-none" }), os.ErrNotExist, "peer's network namespace"},
 		"wrong peer ns":   {with(func(o *VethOptions) { o.PeerNetNS = lab.app }), nil, "is not in network namespace"},
 		"not a namespace": {with(func(o *VethOptions) { o.NetNS = "/dev/null" }), unix.EINVAL, "not a network namespace"},
-		"kernel's IPv4": {with(func(o *VethOptions) { o.Addresses = []netip.Prefix{netip.MustParsePrefix("192.168.99.1/16")} }),
-			unix.EADDRINUSE, "RST"},
-		"kernel's IPv6": {with(func(o *VethOptions) { o.Addresses = []netip.Prefix{netip.MustParsePrefix("fd00:99::1/64")} }),
-			unix.EADDRINUSE, "app0"},
+		"kernel's IPv4": {
+			with(func(o *VethOptions) { o.Addresses = []netip.Prefix{netip.MustParsePrefix("192.168.99.1/16")} }),
+			unix.EADDRINUSE, "RST",
+		},
+		"kernel's IPv6": {
+			with(func(o *VethOptions) { o.Addresses = []netip.Prefix{netip.MustParsePrefix("fd00:99::1/64")} }),
+			unix.EADDRINUSE, "app0",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := OpenVeth(test.o)

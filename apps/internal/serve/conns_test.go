@@ -174,7 +174,7 @@ func TestWatch(t *testing.T) {
 		if _, err := b.Read(make([]byte, 1)); err != nil {
 			t.Errorf("read after stop: %v", err)
 		}
-		if got := Reason(ctx, io.EOF); got != io.EOF {
+		if got := Reason(ctx, io.EOF); !errors.Is(got, io.EOF) {
 			t.Errorf("an error of the connection's own became %v", got)
 		}
 		_ = b.Close()

@@ -51,7 +51,8 @@ func (f *fakePackets) WriteTo(p []byte, to net.Addr) (int, error) {
 	return len(p), nil
 }
 
-func (f *fakePackets) Close() error                     { f.once.Do(func() { close(f.closed) }); return nil }
+func (f *fakePackets) Close() error { f.once.Do(func() { close(f.closed) }); return nil }
+
 func (f *fakePackets) LocalAddr() net.Addr              { return &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 7} }
 func (f *fakePackets) SetDeadline(time.Time) error      { return nil }
 func (f *fakePackets) SetReadDeadline(time.Time) error  { return nil }
@@ -81,8 +82,12 @@ func TestPackets(t *testing.T) {
 		{
 			name: "never answers another answering service",
 			steps: []any{
-				packet{"a", "192.0.2.2:7"}, packet{"a", "192.0.2.2:13"}, packet{"a", "192.0.2.2:17"},
-				packet{"a", "192.0.2.2:19"}, packet{"a", "[2001:db8::2]:37"}, packet{"b", "192.0.2.2:9"},
+				packet{"a", "192.0.2.2:7"},
+				packet{"a", "192.0.2.2:13"},
+				packet{"a", "192.0.2.2:17"},
+				packet{"a", "192.0.2.2:19"},
+				packet{"a", "[2001:db8::2]:37"},
+				packet{"b", "192.0.2.2:9"},
 			},
 			answer: mirror,
 			want:   []packet{{"b", "192.0.2.2:9"}},

@@ -100,7 +100,8 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for in := bufio.NewScanner(out); i >= 0 && in.Scan(); i-- { // so many batches
+		for in := bufio.NewScanner(out); i >= 0 && in.Scan(); { // so many batches
+			i--
 		}
 		if err := cmd.Process.Kill(); err != nil {
 			t.Error(err)

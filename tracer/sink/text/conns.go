@@ -24,7 +24,7 @@ func (c *conns) see(e *tracer.Event) bool {
 		return false
 	}
 	connected := e.Remote.IsValid() && e.Local.IsValid()
-	if !connected && !(e.Local.IsValid() && listens(e.Body)) {
+	if !connected && (!e.Local.IsValid() || !listens(e.Body)) {
 		return false
 	}
 	if c.introduced == nil {

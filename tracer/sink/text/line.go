@@ -86,10 +86,10 @@ func (l *line) to(col, gap int) {
 	}
 }
 
-// right appends s so that it ends after width columns.
-func (l *line) right(st style, s string, width int) {
+// right appends s, dim, so that it ends after width columns.
+func (l *line) right(s string, width int) {
 	l.to(l.col+width-utf8.RuneCountInString(s), 0)
-	l.put(st, s)
+	l.put(dim, s)
 }
 
 // end ends the line, without spaces before its end.

@@ -149,11 +149,11 @@ func (s *Sink) event(e *tracer.Event) {
 	}
 	number := strconv.FormatUint(e.N, 10)
 	s.nWidth = max(s.nWidth, len(number))
-	s.right(dim, number, s.nWidth)
+	s.right(number, s.nWidth)
 	at := s.time(e.T)
 	s.timeWidth = max(s.timeWidth, len(at))
 	s.put(plain, gap)
-	s.right(dim, at, s.timeWidth)
+	s.right(at, s.timeWidth)
 	s.put(plain, gap)
 	s.put(plain, label)
 	s.to(s.nWidth+len(gap)+s.timeWidth+len(gap)+s.labelWidth+len(gap), 0)
@@ -169,9 +169,9 @@ func (s *Sink) event(e *tracer.Event) {
 // names writes the columns' names.
 func (s *Sink) names() {
 	s.named = true
-	s.right(dim, "n", s.nWidth)
+	s.right("n", s.nWidth)
 	s.put(plain, gap)
-	s.right(dim, [...]string{"ms", "Δms", "time"}[min(s.o.Time, TimeAbs)], s.timeWidth)
+	s.right([...]string{"ms", "Δms", "time"}[min(s.o.Time, TimeAbs)], s.timeWidth)
 	s.put(plain, gap)
 	s.put(dim, "stack")
 	s.to(s.nWidth+len(gap)+s.timeWidth+len(gap)+s.labelWidth+len(gap), 0)
