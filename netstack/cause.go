@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"appliance/tracer"
@@ -123,10 +124,16 @@ func (c *tracked) synCause(from tracer.State, via string) tracer.Cause {
 // that the probe has just told of, or, where another hook saw the change first, the
 // oldest that the endpoint has not finished with.
 func (c *tracked) processing(via string) arrival {
-	if via == viaProbe || len(c.inbox) == 0 {
+	switch again := c.again; {
+	case via == viaProbe:
 		return c.current
+	case again != nil && (len(c.inbox) == 0 || again.flags.Has(tracer.FIN) && !c.inbox[0].flags.Has(tracer.FIN)):
+		return *again
+	case len(c.inbox) == 0:
+		return c.current
+	default:
+		return c.inbox[0]
 	}
-	return c.inbox[0]
 }
 
 // establishing is the segment that completes the handshake: the oldest that may.
@@ -176,7 +183,7 @@ func (c *tracked) inHandshakeWindow(a arrival) bool {
 
 // deathCause finds what brought CLOSED.
 func (c *tracked) deathCause(from tracer.State, via string) tracer.Cause {
-	if via == viaProbe {
+	if via == viaProbe || c.doom { // the probe has told, whoever sees it first
 		return c.segmentCause(c.current, from, tracer.Closed)
 	}
 	if c.passive && !c.isAccepted {
@@ -204,7 +211,9 @@ func (c *tracked) deathCause(from tracer.State, via string) tracer.Cause {
 	case actorStack:
 		return tracer.Cause{Kind: tracer.CauseStack, What: "stack closed"}
 	case actorProcessor:
-		if via != viaOut { // a RST for what came too late, from whoever has got it: not the killer's goroutine
+		// Not so where the goroutine is another's than the killer's: one that sends RST
+		// for what came too late, or that notifies the listener of another child.
+		if via != viaOut && (c.isAccepted || !c.passive) {
 			return c.segmentCause(c.killing(from, via), from, tracer.Closed)
 		}
 	case actorUnknown:
@@ -322,8 +331,8 @@ func (c *tracked) kills(a arrival, from tracer.State) bool {
 		return a.flags.Has(tracer.SYN)
 	case tracer.LastAck:
 		return a.flags.Has(tracer.ACK) && a.ack == c.flow.out.next
-	case tracer.CloseWait:
-		return a.flags.Has(tracer.RST)
+	case tracer.CloseWait: // RST gives CLOSE there, and all else ERROR
+		return a.flags.Has(tracer.RST) && c.ep.EndpointState() == tcp.StateClose
 	default:
 		return false
 	}

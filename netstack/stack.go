@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
@@ -15,6 +16,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"appliance/tracer"
 )
 
 // nicID is the stack's one interface.
@@ -36,8 +39,7 @@ type Stack struct {
 	mu      sync.Mutex
 	sockets map[io.Closer]struct{}
 	closed  bool
-	done    chan struct{}  // closed when Close is done
-	waits   sync.WaitGroup // Drain's goroutines
+	done    chan struct{} // closed when Close is done
 }
 
 // New puts a stack on a link, which it then owns: Close closes the link. It errs
@@ -178,7 +180,6 @@ func (s *Stack) destroy() {
 	s.link.Close()
 	s.link.Wait() // before the stack's own: that one waits for the link with a lock that a delivery may need
 	s.stack.Wait()
-	s.waits.Wait()
 	s.obs.wait()
 }
 
@@ -199,35 +200,38 @@ func (s *Stack) disown(c io.Closer) {
 	s.mu.Unlock()
 }
 
+// drainLook is how often Drain looks.
+const drainLook = 2 * time.Millisecond
+
 // Drain waits until every connection of the stack's is closed or in TIME-WAIT,
 // which needs no program, or until ctx ends: it then returns ctx's error.
 // Listeners do not count.
 func (s *Stack) Drain(ctx context.Context) error {
-	var open sync.WaitGroup
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	for s.connections() > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// connections is how many connections are neither closed nor in TIME-WAIT.
+func (s *Stack) connections() int {
+	n := 0
 	for _, tep := range s.stack.RegisteredEndpoints() {
 		ep, ok := tep.(*tcp.Endpoint)
-		if !ok || ep.EndpointState() == tcp.StateListen || ep.EndpointState() == tcp.StateTimeWait {
+		if !ok {
 			continue
 		}
-		open.Add(1)
-		s.waits.Add(1)
-		go func() { // ends with the connection: Close aborts it at the latest
-			defer s.waits.Done()
-			defer open.Done()
-			ep.Wait()
-		}()
+		switch rfcState(ep.EndpointState()) {
+		case tracer.Closed, tracer.Listen, tracer.TimeWait:
+		default:
+			n++
+		}
 	}
-	drained := make(chan struct{})
-	s.waits.Add(1)
-	go func() {
-		defer s.waits.Done()
-		open.Wait()
-		close(drained)
-	}()
-	select {
-	case <-drained:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return n
 }

@@ -55,6 +55,7 @@ type tracked struct {
 	opened     time.Duration
 	inbox      []arrival // oldest first
 	current    arrival   // the segment processed last
+	again      *arrival  // what completed the handshake and is queued once more, for its data or FIN
 	doom       bool      // current is a RST that the endpoint is about to die of
 	opening    arrival   // a child's SYN
 	icmp       tracer.Cause

@@ -103,12 +103,16 @@ func (c *tracked) processed(s *tcp.TCPEndpointState) {
 		c.look(viaProbe)
 	}
 	c.doom = false
-	if len(c.inbox) == 0 {
+	switch again := c.again; {
+	case again != nil && (uint32(s.Receiver.RcvNxt) != again.seq || len(c.inbox) == 0):
+		c.current, c.again = *again, nil // its bytes have been taken: it was its turn
+	case len(c.inbox) == 0:
 		c.current = arrival{}
 		return
+	default:
+		c.current = c.inbox[0]
+		c.inbox = c.inbox[1:]
 	}
-	c.current = c.inbox[0]
-	c.inbox = c.inbox[1:]
 	// RFC 5961, 3.2: only a RST at RCV.NXT itself resets.
 	c.doom = c.current.flags.Has(tracer.RST) && c.current.seq == uint32(s.Receiver.RcvNxt)
 }
@@ -124,39 +128,57 @@ func (c *tracked) establishedBy(done arrival) {
 		}
 	}
 	c.current = arrival{}
-	if c.passive && (done.len > 0 || done.flags.Has(tracer.FIN)) {
-		c.inbox = append(c.inbox, done)
+	if !c.passive || done.len == 0 && !done.flags.Has(tracer.FIN) {
+		return
 	}
+	if c.cookie || done.seq == c.opening.seq+1 {
+		c.again = &done // what has been queued meanwhile may stand before it or after it
+		return
+	}
+	c.inbox = append(c.inbox, done)
 }
 
 // handOver gives a child those segments of its listener's inbox that are its own:
 // its SYN, which is processed, or the ACK of a SYN cookie, and what came after it.
 // The mu of both is held.
 func (c *tracked) handOver(child *tracked) {
-	var rest []arrival
+	var rest, mine []arrival
 	born := false
 	lost := c.overflowed()
+	own := 0
 	for _, a := range c.inbox {
-		if lost > 0 && len(child.inbox) == 0 && bareACK(a) && (a.id == child.id || !c.o.knows(a.id)) {
+		if a.id == child.id && bareACK(a) {
+			own++
+		}
+	}
+	for _, a := range c.inbox {
+		if lost > 0 && len(mine) == 0 && bareACK(a) && (a.id == child.id && own > 1 || a.id != child.id && !c.o.knows(a.id)) {
+			if a.id == child.id {
+				own--
+			}
 			lost-- // it met a full accept queue: a later one made the child
 			continue
 		}
 		switch {
-		case a.id != child.id, born && a.flags.Has(tracer.SYN): // a SYN after the one it was born of is still the listener's
-			rest = append(rest, a)
+		case a.id != child.id, born && a.flags.Has(tracer.SYN) && a.seq != child.opening.seq:
+			rest = append(rest, a) // also another SYN than the one that it was born of: still the listener's
 		case a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
+			if born {
+				break // a duplicate: the listener finds the port in use
+			}
 			if st := child.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
 				rest = rest[:0] // the listener has processed all that came before
 				child.adoptSYN(a)
 				born = true
 			}
 		case bareACK(a): // a listener gives nothing else on
-			child.inbox = append(child.inbox, a)
+			mine = append(mine, a)
 		}
 	}
 	c.inbox = rest
-	if len(child.inbox) > 0 {
-		child.adoptCookie(child.inbox[0])
+	if len(mine) > 0 {
+		child.inbox = append(mine, child.inbox...) // some may have come to it before its record was whole
+		child.adoptCookie(mine[0])
 	}
 }
 

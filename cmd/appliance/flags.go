@@ -1,11 +1,6 @@
 package main
 
-import (
-	"net/netip"
-	"strings"
-
-	"github.com/urfave/cli/v2"
-)
+import "github.com/urfave/cli/v2"
 
 // optionFlag returns a flag that takes one of words, or nothing: what it is not given
 // for stays as it is.
@@ -13,12 +8,4 @@ func optionFlag(names, usage string, words ...string) *cli.GenericFlag {
 	f := choiceFlag(names, usage, words...)
 	f.Value = &choice{"", words}
 	return f
-}
-
-func parsePrefix(text string) (netip.Prefix, error) {
-	return netip.ParsePrefix(strings.TrimSpace(text))
-}
-
-func parseAddrPort(text string) (netip.AddrPort, error) {
-	return netip.ParseAddrPort(strings.TrimSpace(text))
 }

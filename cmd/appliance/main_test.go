@@ -11,15 +11,22 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"appliance/internal/lab"
+	"appliance/internal/runner"
 )
 
 func TestMain(m *testing.M) {
-	// The doctor's probes start this program again, which here is the test.
+	// A lab's holder and the doctor's probes start this program again, which here is
+	// the test.
+	lab.RegisterOpener(runner.OpenLabLink)
 	lab.RunHolderIfAsked()
 	testscript.Main(m, map[string]func(){
 		appName: func() { os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 	})
 }
+
+// noRaceSleep keeps a program with the race detector from sleeping a second before it
+// ends, each time that a test runs it.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
 // TestScripts runs the command as a user does: testdata/script.
 func TestScripts(t *testing.T) {
@@ -27,7 +34,11 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"code": codeCmd},
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, noRaceSleep)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": codeCmd},
 	})
 }
 

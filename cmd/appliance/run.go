@@ -1,17 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
-	"appliance/internal/config"
 	"appliance/internal/runner"
 )
 
@@ -24,7 +20,9 @@ func runCommand() *cli.Command {
 		Usage: "run the appliance in the foreground, until SIGINT or SIGTERM",
 		Description: "Without -c the configuration is the default one (appliance config default); flags change\n" +
 			"what the file says. The trace goes to standard output and to each -w FILE.\n" +
-			"SIGUSR1 prints counters. SIGINT and SIGTERM let open connections end and print totals.",
+			"SIGUSR1 prints counters. SIGINT and SIGTERM let open connections end and print totals;\n" +
+			"a second one ends the program at once. With nothing but clients, or clients on a pipe,\n" +
+			"it ends by itself when they are done.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`; - is standard input"},
 			optionFlag("link", "what the stack stands on", "veth", "tap", "pipe"),
@@ -37,7 +35,7 @@ func runCommand() *cli.Command {
 			optionFlag("offload", "the offloads of the other end of a veth pair", "off", "on"),
 			&cli.StringSliceFlag{Name: "app", Usage: "run the program `NAME[:PORT][/udp]` as a server; may be repeated"},
 			&cli.StringSliceFlag{Name: "connect", Usage: "run a program as a client: `NAME=ADDRESS:PORT`; may be repeated"},
-			&cli.StringFlag{Name: "congestion", Usage: "congestion control: `cubic or reno`"},
+			optionFlag("congestion", "congestion control", "cubic", "reno"),
 			&cli.StringFlag{Name: "msl", Usage: "the maximum segment lifetime, a `TIME`: TIME-WAIT lasts twice as long"},
 			&cli.StringSliceFlag{Name: "rule", Usage: "what the link does to a segment, such as `\"drop out FIN nth=2\"`; may be repeated"},
 			&cli.StringFlag{Name: "loss", Usage: "the share of packets that the link loses, both ways: `PERCENT`"},
@@ -63,6 +61,10 @@ func runAction(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
+	// From here on: one that comes while the appliance starts must not get lost.
+	counters := make(chan os.Signal, 1)
+	signal.Notify(counters, counterSignals...)
+	defer signal.Stop(counters)
 	v := readVersions()
 	a, err := runner.Start(ctx, runner.Options{
 		Config: cfg, Out: c.App.Writer, Log: logf(c.App.ErrWriter), Color: traceColor(c, cfg),
@@ -76,22 +78,20 @@ func runAction(c *cli.Context) error {
 	for _, w := range a.Warnings() {
 		log("warning: %s", w)
 	}
-	stopCounters := printCounters(a, log)
+	stopCounters := printCounters(a, counters, log)
 	err = a.Run(ctx)
 	stop() // a second signal ends the program at once
 	stopCounters()
-	err = errors.Join(err, a.Close())
+	err = runner.Join(err, a.Close())
 	for _, line := range a.Counters() {
 		log("%s", line)
 	}
 	return err
 }
 
-// printCounters prints the counters at each SIGUSR1, until its function is called.
-func printCounters(a *runner.Appliance, log func(string, ...any)) (stop func()) {
-	signals := make(chan os.Signal, 1)
+// printCounters prints the counters at each of signals, until its function is called.
+func printCounters(a *runner.Appliance, signals <-chan os.Signal, log func(string, ...any)) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
-	signal.Notify(signals, counterSignals...)
 	go func() {
 		defer close(done)
 		for {
@@ -106,7 +106,6 @@ func printCounters(a *runner.Appliance, log func(string, ...any)) (stop func()) 
 		}
 	}()
 	return func() {
-		signal.Stop(signals)
 		close(quit)
 		<-done
 	}
@@ -117,169 +116,4 @@ func logf(w io.Writer) func(format string, args ...any) {
 	return func(format string, args ...any) {
 		_, _ = fmt.Fprintf(w, appName+": "+format+"\n", args...) // nowhere left to report that this failed
 	}
-}
-
-// traceColor tells whether the trace on the screen is coloured.
-func traceColor(c *cli.Context, cfg *config.Config) bool {
-	switch {
-	case c.IsSet("color") || cfg.Trace.Color == config.ColorAuto:
-		return colored(c, c.App.Writer)
-	default:
-		return cfg.Trace.Color == config.ColorAlways
-	}
-}
-
-// runConfig is the configuration that file and flags ask for.
-func runConfig(c *cli.Context) (*config.Config, error) {
-	cfg := config.Default()
-	if path := c.String("config"); path != "" {
-		var err error
-		if cfg, err = loadConfig(path); err != nil {
-			return nil, err
-		}
-	}
-	for _, apply := range []func(*cli.Context, *config.Config) error{applyLink, applyApps, applyTCP, applyImpair, applyTrace} {
-		if err := apply(c, cfg); err != nil {
-			return nil, err
-		}
-	}
-	if err := cfg.Validate(); err != nil {
-		return nil, configErr(err)
-	}
-	return cfg, nil
-}
-
-func applyLink(c *cli.Context, cfg *config.Config) error {
-	kind := cfg.Link.Kind
-	if k := c.String("link"); k != "" {
-		kind = config.LinkKind(k)
-	}
-	if c.IsSet("link") || c.IsSet("interface") || c.IsSet("netns") {
-		cfg.UseLink(kind, c.String("interface"))
-	}
-	if c.IsSet("lab") {
-		cfg.Link.Lab = c.String("lab")
-	}
-	if c.IsSet("netns") {
-		cfg.Link.NetNS, cfg.Link.Lab = c.String("netns"), ""
-	}
-	if c.IsSet("mtu") {
-		cfg.Link.MTU = c.Int("mtu")
-	}
-	if v := c.String("offload"); v != "" {
-		cfg.Link.Offload = config.Offload(v)
-	}
-	if c.IsSet("address") {
-		cfg.Addresses = nil
-	}
-	for _, text := range c.StringSlice("address") {
-		p, err := parsePrefix(text)
-		if err != nil {
-			return usageErr("run: --address %s: %v", text, err)
-		}
-		cfg.Addresses = append(cfg.Addresses, p)
-	}
-	return setText(c, "mac", &cfg.Link.MAC)
-}
-
-// textValue is a configuration value that reads its own text.
-type textValue interface{ UnmarshalText([]byte) error }
-
-// setText sets a value from the flag of that name, where it is given.
-func setText(c *cli.Context, flag string, v textValue) error {
-	if !c.IsSet(flag) {
-		return nil
-	}
-	if err := v.UnmarshalText([]byte(c.String(flag))); err != nil {
-		return usageErr("run: --%s %s: %v", flag, c.String(flag), err)
-	}
-	return nil
-}
-
-func applyTCP(c *cli.Context, cfg *config.Config) error {
-	if c.IsSet("congestion") {
-		cfg.TCP.Congestion = config.Congestion(c.String("congestion"))
-	}
-	return setText(c, "msl", &cfg.TCP.MSL)
-}
-
-func applyImpair(c *cli.Context, cfg *config.Config) error {
-	cfg.Impair.Rules = append(cfg.Impair.Rules, c.StringSlice("rule")...)
-	if c.IsSet("seed") {
-		cfg.Impair.Seed = c.Uint64("seed")
-	}
-	for _, side := range []*config.Impairment{&cfg.Impair.In, &cfg.Impair.Out} {
-		if err := setText(c, "loss", &side.Loss); err != nil {
-			return err
-		}
-		if err := setText(c, "delay", &side.Delay); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func applyTrace(c *cli.Context, cfg *config.Config) error {
-	if v := c.String("level"); v != "" {
-		cfg.Trace.Level = config.Level(v)
-	}
-	if v := c.String("time"); v != "" {
-		cfg.Trace.Time = config.Time(v)
-	}
-	if v := c.String("output"); v != "" {
-		cfg.Trace.Screen = config.Screen(v)
-	}
-	for _, f := range c.StringSlice("write") {
-		if f == "-" {
-			cfg.Trace.Screen = config.ScreenJSONL
-			continue
-		}
-		cfg.Trace.Files = append(cfg.Trace.Files, f)
-	}
-	return nil
-}
-
-// applyApps takes --app and --connect; either replaces the programs of the file.
-func applyApps(c *cli.Context, cfg *config.Config) error {
-	if c.IsSet("app") || c.IsSet("connect") {
-		cfg.Apps = nil
-	}
-	for _, text := range c.StringSlice("app") {
-		app, err := parseApp(text)
-		if err != nil {
-			return err
-		}
-		cfg.Apps = append(cfg.Apps, app)
-	}
-	for _, text := range c.StringSlice("connect") {
-		name, address, ok := strings.Cut(text, "=")
-		to, err := parseAddrPort(address)
-		if !ok || err != nil {
-			return usageErr("run: --connect %s: want NAME=ADDRESS:PORT, such as hello=192.168.12.1:9000", text)
-		}
-		cfg.Apps = append(cfg.Apps, config.App{Name: config.AppName(name), Role: config.RoleClient, Connect: to})
-	}
-	cfg.Complete()
-	return nil
-}
-
-// parseApp reads NAME[:PORT][/udp].
-func parseApp(text string) (config.App, error) {
-	spec, proto, hasProto := strings.Cut(text, "/")
-	name, port, hasPort := strings.Cut(spec, ":")
-	app := config.App{Name: config.AppName(name), Role: config.RoleServer}
-	if hasPort {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return app, usageErr("run: --app %s: %q is no port: want 1 to 65535", text, port)
-		}
-		app.Port = int(n)
-	}
-	if hasProto {
-		if proto != "tcp" && proto != "udp" {
-			return app, usageErr("run: --app %s: %q is no protocol: want tcp or udp", text, proto)
-		}
-		app.Protocols = []config.Protocol{config.Protocol(proto)}
-	}
-	return app, nil
 }

@@ -31,7 +31,7 @@ type Link struct {
 	Interface string   `yaml:"interface"`
 	NetNS     string   `yaml:"netns"`      // a name, or the path of a namespace file; "" is the current one
 	PeerNetNS string   `yaml:"peer_netns"` // where the other end of the veth pair is; same form
-	MAC       MAC      `yaml:"mac"`        // "" lets the link choose
+	MAC       MAC      `yaml:"mac"`        // "" lets the runner choose
 	MTU       int      `yaml:"mtu"`        // bytes; 0 is the interface's own
 	Offload   Offload  `yaml:"offload"`
 }

@@ -25,7 +25,7 @@ func (o Options) client(ctx context.Context, conn net.Conn) error {
 func (o Options) kernelClient(ctx context.Context, l *lab.Lab, to netip.AddrPort) error {
 	var conn net.Conn
 	err := l.Do(func() (err error) {
-		conn, err = net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(to))
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", to.String())
 		return err
 	})
 	if err != nil {

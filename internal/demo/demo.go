@@ -65,8 +65,22 @@ func (e *ErrReexec) Error() string { return fmt.Sprintf("the demo ended with exi
 
 // Run runs the demo.
 func Run(ctx context.Context, o Options) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeoutCause(ctx, patience,
+		fmt.Errorf("the demo was not through after %v: this host may be too busy; try again, or use --link pipe", patience))
 	defer cancel()
+	err := o.run(limited)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		o.Log("interrupted: all is removed again")
+		return nil
+	case errors.Is(err, context.DeadlineExceeded) && limited.Err() != nil:
+		return context.Cause(limited)
+	}
+	return err
+}
+
+// run finds the link and plays on it.
+func (o Options) run(ctx context.Context) error {
 	if o.Link == config.LinkPipe {
 		return o.play(ctx, nil, config.LinkPipe)
 	}
@@ -77,7 +91,10 @@ func Run(ctx context.Context, o Options) error {
 	l, err := lab.NewTemporary(ctx, lab.Options{Name: "demo", Kind: lab.Kind(kind)})
 	if err == nil {
 		for _, w := range l.Warnings {
-			o.Log("%s", w)
+			o.Log("warning: %s", w)
+		}
+		if o.Link == "" {
+			o.Log("%s", o.whyVeth())
 		}
 		return errors.Join(o.play(ctx, l, kind), l.Close())
 	}
@@ -94,9 +111,16 @@ func Run(ctx context.Context, o Options) error {
 	if o.Link != "" {
 		return err
 	}
-	o.Log("no veth here: %v", err)
-	o.Log("so both ends run in this process, joined by a pipe")
+	o.Log("pipe, both ends in this process: a veth pair is not to be had here: %v", err)
 	return o.play(ctx, nil, config.LinkPipe)
+}
+
+// whyVeth says why the demo runs on a veth pair.
+func (o Options) whyVeth() string {
+	if o.Reexec == nil {
+		return "veth, with Linux's own TCP at the other end: a user namespace makes it possible without root"
+	}
+	return "veth, with Linux's own TCP at the other end: network namespaces may be made here"
 }
 
 func isPrivilege(err error) bool {
@@ -152,7 +176,9 @@ func (o Options) config(kind config.LinkKind, l *lab.Lab) (*config.Config, error
 	}
 	c.TCP.MSL = config.Duration(msl)
 	c.Apps = []config.App{
-		{Name: config.AppHello}, {Name: config.AppHTTP}, {Name: config.AppChargen},
+		{Name: config.AppHello},
+		{Name: config.AppHTTP},
+		{Name: config.AppChargen},
 		{Name: config.AppEcho, Protocols: []config.Protocol{config.TCPProtocol, config.UDPProtocol}},
 		{Name: config.AppDiscard, Protocols: []config.Protocol{config.TCPProtocol, config.UDPProtocol}},
 	}
@@ -201,7 +227,8 @@ func (o Options) visit(ctx context.Context, l *lab.Lab, a *runner.Appliance) err
 	return o.kernelClient(ctx, l, to)
 }
 
-// python runs hello_client.py on the Linux side.
+// python runs hello_client.py on the Linux side; where Python cannot be started, Go's
+// client.
 func (o Options) python(ctx context.Context, l *lab.Lab, python string, to netip.AddrPort) error {
 	o.Log("Linux runs python3 hello_client.py %s %d", to.Addr(), to.Port())
 	var out, errs strings.Builder
@@ -209,6 +236,10 @@ func (o Options) python(ctx context.Context, l *lab.Lab, python string, to netip
 		Argv:  []string{python, "-", to.Addr().String(), fmt.Sprint(to.Port()), "--timeout", "10"},
 		Stdin: strings.NewReader(scripts.HelloClient), Stdout: &out, Stderr: &errs,
 	})
+	if code == 126 || code == 127 { // a shell's codes for what cannot run
+		o.Log("%s cannot run here: the same client in Go, on the kernel's sockets", python)
+		return o.kernelClient(ctx, l, to)
+	}
 	if err != nil {
 		return err
 	}

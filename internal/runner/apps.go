@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"appliance/apps"
@@ -13,14 +14,19 @@ import (
 	"appliance/netstack"
 )
 
-// onlyClients tells whether there is nothing to serve.
-func (a *Appliance) onlyClients() bool {
-	for _, c := range a.opts.Config.Apps {
-		if c.Role != config.RoleClient {
-			return false
-		}
-	}
-	return len(a.opts.Config.Apps) > 0
+// helloPort is where hello is served unless told otherwise.
+const helloPort = 9000
+
+func isClient(c config.App) bool { return c.Role == config.RoleClient }
+
+// hasClients tells whether a program runs as a client.
+func (a *Appliance) hasClients() bool { return slices.ContainsFunc(a.opts.Config.Apps, isClient) }
+
+// endsWithClients tells whether nothing is left to do once the clients are done:
+// there is nothing to serve, or, on a pipe, nobody else to serve it to.
+func (a *Appliance) endsWithClients() bool {
+	servers := slices.ContainsFunc(a.opts.Config.Apps, func(c config.App) bool { return !isClient(c) })
+	return a.hasClients() && (!servers || a.peer != nil)
 }
 
 // startApps starts every program: servers listen before it returns, and clients

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
+	"net/netip"
 	"sync"
 
 	"appliance/internal/config"
@@ -17,7 +19,7 @@ type warner interface{ Warnings() []string }
 
 // openLink opens the link that the configuration names, without impairment.
 func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, error) {
-	mac := net.HardwareAddr(nil)
+	mac := stableMAC(c.Addresses)
 	if c.Link.MAC != "" {
 		var err error
 		if mac, err = net.ParseMAC(string(c.Link.MAC)); err != nil {
@@ -39,6 +41,20 @@ func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, err
 	})
 }
 
+// stableMAC is the MAC address of an appliance that is given none, locally
+// administered: the same in every run with the same IP addresses. A new one each time
+// would leave the peer's neighbour cache wrong, and the peer unable to reach an
+// appliance that was started again, for half a minute and more.
+func stableMAC(addresses []netip.Prefix) net.HardwareAddr {
+	h := fnv.New64a()
+	for _, p := range addresses {
+		b, _ := p.Addr().MarshalBinary() // it does not err
+		_, _ = h.Write(b)                // nor does that
+	}
+	sum := h.Sum(nil)
+	return append(net.HardwareAddr{0x02}, sum[:5]...)
+}
+
 // findLab opens the lab that the configuration names; nil where it names none.
 func findLab(ctx context.Context, c *config.Config) (*lab.Lab, error) {
 	if c.Link.Lab == "" || c.Link.Kind == config.LinkPipe {
@@ -46,24 +62,30 @@ func findLab(ctx context.Context, c *config.Config) (*lab.Lab, error) {
 	}
 	l, err := lab.Open(ctx, c.Link.Lab)
 	if errors.Is(err, lab.ErrNotFound) {
-		flags := ""
-		if c.Link.Lab != lab.DefaultName {
-			flags = " --name " + c.Link.Lab
-		}
+		flags := nameFlag(c.Link.Lab)
 		if c.Link.Kind != config.LinkVeth {
 			flags += " --kind " + string(c.Link.Kind)
 		}
-		return nil, fmt.Errorf("%w: make it with `appliance lab up%s`, or use --link pipe", err, flags)
+		return nil, fmt.Errorf("lab %s: %w: make it with `appliance lab up%s`, or use --link pipe", c.Link.Lab, lab.ErrNotFound, flags)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if string(l.Kind()) != string(c.Link.Kind) {
-		err := fmt.Errorf("lab %s is up as %s, and the configuration wants %s: take it down and up again (appliance lab down --name %s; appliance lab up --name %s --kind %s), or use --link %s",
-			l.Name(), l.Kind(), c.Link.Kind, l.Name(), l.Name(), c.Link.Kind, l.Kind())
+		name := nameFlag(l.Name())
+		err := fmt.Errorf("lab %s is up as %s, and the configuration wants %s: use --link %s, or take it down and up again: `appliance lab down%s`, `appliance lab up%s --kind %s`",
+			l.Name(), l.Kind(), c.Link.Kind, l.Kind(), name, name, c.Link.Kind)
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// nameFlag is how a command names the lab.
+func nameFlag(name string) string {
+	if name == lab.DefaultName {
+		return ""
+	}
+	return " --name " + name
 }
 
 // labLink is a link whose descriptor came from a lab, which has something to undo.

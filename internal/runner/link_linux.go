@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,9 @@ func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
 	if err := link.CheckAddresses(args.Addresses); err != nil {
 		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
 	}
+	if err := checkPeer(r.PeerNetNS, args.Addresses); err != nil {
+		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
+	}
 	fd, info, err := link.OpenPacketSocket(r.Interface)
 	if err != nil {
 		return nil, err
@@ -59,6 +63,28 @@ func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
 		restore, meta.Warnings = off.Restore, off.Warnings()
 	}
 	return opened(fd, r, meta, restore)
+}
+
+// checkPeer refuses an address of the appliance's that the Linux side has already: the
+// kernel there would never send it to the link.
+func checkPeer(netNS string, addresses []netip.Prefix) error {
+	if netNS == "" {
+		return nil
+	}
+	ns, err := os.Open(netNS)
+	if err != nil {
+		return fmt.Errorf("network namespace of the Linux side: %w", err)
+	}
+	checked := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread is in the other namespace and ends with this goroutine
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			checked <- fmt.Errorf("enter the network namespace of the Linux side: %w", err)
+			return
+		}
+		checked <- link.CheckAddresses(addresses)
+	}()
+	return errors.Join(<-checked, ns.Close())
 }
 
 func opened(fd int, r lab.OpenRequest, meta openMeta, release func() error) (*lab.Opened, error) {

@@ -3,10 +3,8 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -50,10 +48,13 @@ type Appliance struct {
 	opts  Options
 	lab   *lab.Lab // to close; nil when the caller's, or none
 	links []link.Link
-	stack *netstack.Stack
-	peer  *netstack.Stack // a pipe's other end; nil for other links
-	bus   *tracer.Bus
-	out   *screen
+	// device is the link below the impairment: the one with counters and warnings.
+	device link.Link
+	made   []string // trace files that were not there before
+	stack  *netstack.Stack
+	peer   *netstack.Stack // a pipe's other end; nil for other links
+	bus    *tracer.Bus
+	out    *screen
 
 	stopApps context.CancelFunc
 	apps     sync.WaitGroup
@@ -83,10 +84,11 @@ func (a *Appliance) start(ctx context.Context) error {
 	if err := a.openLinks(ctx); err != nil {
 		return err
 	}
-	sinks, err := openSinks(c.Trace, a.out, a.opts)
+	sinks, made, err := openSinks(c.Trace, a.out, a.opts)
 	if err != nil {
 		return err
 	}
+	a.made = made
 	sinks = append(sinks, a.opts.Sinks...)
 	header := tracer.Header{
 		Appliance: a.opts.Appliance, GVisor: a.opts.GVisor, Go: runtime.Version(),
@@ -94,7 +96,7 @@ func (a *Appliance) start(ctx context.Context) error {
 	}
 	a.bus, err = tracer.NewBus(header, tracer.BusOptions{OnError: a.fail}, sinks...)
 	if err != nil {
-		return errors.Join(err, removeFiles(c.Trace.Files))
+		return errors.Join(err, closeFiles(sinks))
 	}
 	if err := a.startStacks(); err != nil {
 		return err
@@ -124,6 +126,7 @@ func (a *Appliance) openLinks(ctx context.Context) error {
 		}
 		a.links = []link.Link{opened}
 	}
+	a.device = a.links[0]
 	return a.impair()
 }
 
@@ -184,10 +187,15 @@ func (a *Appliance) Link() tracer.LinkInfo { return a.links[0].Info() }
 
 // Warnings tells what is not as it should be but does not prevent it from running.
 func (a *Appliance) Warnings() []string {
-	if w, ok := a.links[0].(warner); ok {
-		return w.Warnings()
+	var all []string
+	if w, ok := a.device.(warner); ok {
+		all = w.Warnings()
 	}
-	return nil
+	if a.peer != nil && !a.hasClients() {
+		all = append(all, "nothing but clients of its own can reach an appliance on a pipe: add one, such as --connect hello="+
+			netip.AddrPortFrom(a.opts.Config.Addresses[0].Addr(), helloPort).String())
+	}
+	return all
 }
 
 // fail ends the appliance early.
@@ -198,12 +206,12 @@ func (a *Appliance) fail(err error) {
 	}
 }
 
-// Run runs until ctx ends, the link is gone, a sink fails or, when there is nothing
-// but clients, they are done. It returns what ended it early; Close still must be
-// called.
+// Run runs until ctx ends, the link is gone, a sink fails or, when nobody else can
+// come (there are only clients, or the link is a pipe), the clients are done. It
+// returns what ended it early; Close still must be called.
 func (a *Appliance) Run(ctx context.Context) error {
 	var done <-chan struct{}
-	if a.onlyClients() {
+	if a.endsWithClients() {
 		done = a.clientsDone()
 	}
 	select {
@@ -214,14 +222,11 @@ func (a *Appliance) Run(ctx context.Context) error {
 	case err := <-a.failed:
 		return err
 	case <-a.links[0].Done():
-		if err := a.links[0].Err(); err != nil {
-			return fmt.Errorf("the link is gone: %w", err)
-		}
-		return nil
+		return a.linkError()
 	}
 }
 
-// ClientsDone returns a channel that closes when every client program has ended.
+// clientsDone returns a channel that closes when every client program has ended.
 func (a *Appliance) clientsDone() <-chan struct{} {
 	done := make(chan struct{})
 	a.apps.Add(1)
@@ -231,76 +236,4 @@ func (a *Appliance) clientsDone() <-chan struct{} {
 		close(done)
 	}()
 	return done
-}
-
-// Close stops the programs, gives open connections a moment to end in order, and
-// closes everything. It returns what failed.
-func (a *Appliance) Close() error {
-	a.closing.Do(func() {
-		a.stopApps()
-		a.apps.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-		defer cancel()
-		for _, s := range []*netstack.Stack{a.peer, a.stack} {
-			if s != nil && a.linkUp() {
-				_ = s.Drain(ctx) // what is left is aborted
-			}
-		}
-		a.err = a.closeStacks()
-		a.err = errors.Join(a.err, a.bus.Close())
-		if a.lab != nil {
-			a.err = errors.Join(a.err, a.lab.Close())
-		}
-	})
-	return a.err
-}
-
-func (a *Appliance) linkUp() bool {
-	select {
-	case <-a.links[0].Done():
-		return false
-	default:
-		return true
-	}
-}
-
-func (a *Appliance) closeStacks() error {
-	var err error
-	for _, s := range []*netstack.Stack{a.peer, a.stack} {
-		if s != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}
-	return err
-}
-
-// abandon takes back what a failed start has made.
-func (a *Appliance) abandon() error {
-	if a.stopApps != nil {
-		a.stopApps()
-		a.apps.Wait()
-	}
-	err := a.closeStacks()
-	for _, l := range a.links {
-		l.Close()
-		l.Wait()
-	}
-	if a.bus != nil {
-		err = errors.Join(err, a.bus.Close(), removeFiles(a.opts.Config.Trace.Files))
-	}
-	if a.lab != nil {
-		err = errors.Join(err, a.lab.Close())
-	}
-	return err
-}
-
-// removeFiles removes traces of an appliance that never ran.
-func removeFiles(paths []string) error {
-	var err error
-	for _, p := range paths {
-		if e := os.Remove(p); e != nil && !errors.Is(e, os.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
 }

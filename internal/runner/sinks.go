@@ -49,36 +49,56 @@ func (l *lines) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// openSinks makes the sinks that the trace goes to. On an error it removes the files
-// that it made.
-func openSinks(t config.Trace, out io.Writer, opts Options) ([]tracer.Sink, error) {
-	var sinks []tracer.Sink
+// openSinks makes the sinks that the trace goes to. made are the files that were not
+// there before: what an appliance that does not start may remove again. On an error
+// it has done so itself.
+func openSinks(t config.Trace, out io.Writer, opts Options) (sinks []tracer.Sink, made []string, err error) {
 	if t.Level == config.LevelOff {
-		return nil, nil
+		return nil, nil, nil
 	}
 	switch t.Screen {
 	case config.ScreenText:
 		o, err := textOptions(t, opts.Color)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		sinks = append(sinks, &kept{Sink: text.New(out, o), keep: opts.Keep})
 	case config.ScreenJSONL:
 		sinks = append(sinks, jsonl.New(out))
 	case config.ScreenOff:
 	}
-	var made []string
 	for _, path := range t.Files {
+		_, missing := os.Lstat(path)
 		s, err := openFile(path, t)
 		if err != nil {
-			for _, p := range made {
-				err = errors.Join(err, os.Remove(p))
-			}
-			return nil, err
+			return nil, nil, errors.Join(err, closeFiles(sinks), removeFiles(made))
 		}
-		sinks, made = append(sinks, s), append(made, path)
+		sinks = append(sinks, s)
+		if errors.Is(missing, os.ErrNotExist) {
+			made = append(made, path)
+		}
 	}
-	return sinks, nil
+	return sinks, made, nil
+}
+
+// closeFiles closes the sinks that no Bus got, and with them their files.
+func closeFiles(sinks []tracer.Sink) error {
+	var err error
+	for _, s := range sinks {
+		err = errors.Join(err, s.Close())
+	}
+	return err
+}
+
+// removeFiles removes the traces of an appliance that never ran.
+func removeFiles(paths []string) error {
+	var err error
+	for _, p := range paths {
+		if e := os.Remove(p); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 // kept is a sink that gets only some of the events.
@@ -133,5 +153,12 @@ type textFile struct {
 	f *os.File
 }
 
-// Close implements tracer.Sink.
-func (t *textFile) Close() error { return errors.Join(t.Sink.Close(), t.f.Close()) }
+// Close implements tracer.Sink. A second Close does nothing.
+func (t *textFile) Close() error {
+	if t.f == nil {
+		return nil
+	}
+	f := t.f
+	t.f = nil
+	return errors.Join(t.Sink.Close(), f.Close())
+}
