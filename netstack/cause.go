@@ -150,10 +150,16 @@ func (c *tracked) establishing() arrival {
 			best = i // an ACK that met a full accept queue was dropped: a later one did it
 		}
 	}
-	if best < 0 {
-		return c.opening
+	if best >= 0 {
+		return c.inbox[best]
 	}
-	return c.inbox[best]
+	for _, a := range c.inbox { // gVisor also takes the ACK of a cookie that it sent before it had room for the child
+		if c.passive && bareACK(a) && c.inHandshakeWindow(a) {
+			c.flow.out.isn = a.ack - 1
+			return a
+		}
+	}
+	return c.opening
 }
 
 // completes tells whether a segment can complete this endpoint's handshake.
@@ -166,6 +172,9 @@ func (c *tracked) completes(a arrival) bool {
 	}
 	if c.state == tracer.SynSent {
 		return a.flags.Has(tracer.SYN)
+	}
+	if c.opening.ts && !a.ts { // RFC 7323, 3.2: dropped where timestamps were agreed on
+		return false
 	}
 	// SYN-RECEIVED: gVisor drops the peer's SYN+ACK there (a simultaneous open), and
 	// what is outside the window, such as a keep-alive of a peer that is established.
@@ -238,6 +247,9 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 	if a, ok := c.killer(from, via); ok {
 		return c.segmentCause(a, from, tracer.Closed)
 	}
+	if a, ok := c.resetBy(from); ok {
+		return c.segmentCause(a, from, tracer.Closed)
+	}
 	if cause, ok := c.listenerClosed(); ok {
 		return cause
 	}
@@ -245,6 +257,20 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 		return tracer.Cause{Kind: tracer.CauseStack, What: "stack closed"}
 	}
 	return c.segmentCause(c.killing(from, via), from, tracer.Closed)
+}
+
+// resetBy is the RST that a child died of that no program has: whoever aborts one
+// that is established sends RST, so that where none went out, one came.
+func (c *tracked) resetBy(from tracer.State) (arrival, bool) {
+	if c.parent == nil || c.isAccepted || c.sentRST || from == tracer.SynReceived {
+		return arrival{}, false
+	}
+	for _, a := range append([]arrival{c.current}, c.inbox...) {
+		if a.flags.Has(tracer.RST) {
+			return a, true
+		}
+	}
+	return arrival{}, false
 }
 
 // listenerClosed is the close of its listener, for a child that no program has.
@@ -327,8 +353,8 @@ func (c *tracked) kills(a arrival, from tracer.State) bool {
 		return a.flags.Has(tracer.RST|tracer.ACK) && a.ack == c.flow.out.isn+1
 	case tracer.SynReceived:
 		return a.flags&(tracer.RST|tracer.SYN) != 0 && c.inHandshakeWindow(a)
-	case tracer.TimeWait:
-		return a.flags.Has(tracer.SYN)
+	case tracer.TimeWait: // a SYN beyond what the connection has used (RFC 9293, 3.10.7.4)
+		return a.flags.Has(tracer.SYN) && !a.flags.Has(tracer.RST) && before(c.rcvNxt, a.seq)
 	case tracer.LastAck:
 		return a.flags.Has(tracer.ACK) && a.ack == c.flow.out.next
 	case tracer.CloseWait: // RST gives CLOSE there, and all else ERROR

@@ -118,7 +118,11 @@ func (c *Conn) handshake(ctx context.Context, remote netip.AddrPort) error {
 	}
 	select {
 	case <-done:
-		return goError("connect", c.ep.LastError())
+		terr := c.ep.LastError()
+		if !isDead(c.ep.EndpointState()) {
+			return nil // an ICMP error after the handshake is a soft one (RFC 1122, 4.2.3.9)
+		}
+		return goError("connect", terr)
 	case <-ctx.Done():
 		return ctxError(ctx)
 	case <-c.closed: // the stack was closed
@@ -149,6 +153,12 @@ func (c *Conn) recv(b []byte) (int, error) {
 	c.readMu.Lock()
 	defer c.readMu.Unlock()
 	n := 0
+	if len(b) == 0 { // as net's: it waits for nothing, and gVisor takes it for a bad buffer
+		if c.isClosed() {
+			return 0, net.ErrClosed
+		}
+		return 0, nil
+	}
 	err := c.retry("recv", waiter.ReadableEvents, c.readBy, func() tcpip.Error {
 		w := tcpip.SliceWriter(b)
 		res, terr := c.ep.Read(&w, tcpip.ReadOptions{})
@@ -177,6 +187,9 @@ func (c *Conn) send(b []byte) (int, error) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
 	sent := 0
+	if c.isClosed() {
+		return 0, net.ErrClosed
+	}
 	for sent < len(b) {
 		err := c.retry("send", waiter.WritableEvents, c.writeBy, func() tcpip.Error {
 			n, terr := c.ep.Write(bytes.NewReader(b[sent:]), tcpip.WriteOptions{})

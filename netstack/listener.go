@@ -29,8 +29,8 @@ type Listener struct {
 var _ net.Listener = (*Listener)(nil)
 
 // Listen announces on a local address: network is "tcp", "tcp4" or "tcp6", address
-// "host:port" with an IP address or nothing for host. Up to the options' backlog
-// of connections wait to be accepted. Errors are *net.OpError.
+// "host:port" with an IP address or nothing for host. As in Linux, one
+// connection more than the options' backlog may wait to be accepted. Errors are *net.OpError.
 func (s *Stack) Listen(network, address string) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: fmt.Errorf("%s: %w", address, err)}

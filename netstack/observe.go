@@ -205,7 +205,7 @@ func (o *observer) child(ep *tcp.Endpoint, id tuple, via string) *tracked {
 func (o *observer) listenerOf(id tuple) *tracked {
 	var anyAddr *tracked
 	for l := range o.listeners {
-		if l.id.LocalPort != id.LocalPort {
+		if l.id.LocalPort != id.LocalPort || !l.takes(id) {
 			continue
 		}
 		if l.id.LocalAddress == id.LocalAddress {
@@ -216,6 +216,16 @@ func (o *observer) listenerOf(id tuple) *tracked {
 		}
 	}
 	return anyAddr
+}
+
+// takes tells whether a listener gets segments of id's family. Both options are
+// fixed before it listens.
+func (c *tracked) takes(id tuple) bool {
+	is4 := id.LocalAddress.Len() == header.IPv4AddressSize
+	if c.ep.NetProto == header.IPv4ProtocolNumber {
+		return is4
+	}
+	return !is4 || !c.ep.SocketOptions().GetV6Only()
 }
 
 // forgetTracked drops a dead endpoint's record from the maps.

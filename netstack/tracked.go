@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -26,6 +27,8 @@ type arrival struct {
 	win      uint16
 	hasWS    bool
 	ws       uint8
+	ts       bool // it bears the timestamps option
+	moved    bool // it was queued to the listener, which will pass it on in its turn
 	full     bool // the listener's accept queue was full when it came
 }
 
@@ -55,9 +58,11 @@ type tracked struct {
 	opened     time.Duration
 	inbox      []arrival // oldest first
 	current    arrival   // the segment processed last
-	again      *arrival  // what completed the handshake and is queued once more, for its data or FIN
-	doom       bool      // current is a RST that the endpoint is about to die of
-	opening    arrival   // a child's SYN
+	rcvNxt     uint32    // RCV.NXT after it
+	sentRST    bool
+	again      *arrival // what completed the handshake and is queued once more, for its data or FIN
+	doom       bool     // current is a RST that the endpoint is about to die of
+	opening    arrival  // a child's SYN
 	icmp       tracer.Cause
 	calls      []*call // in progress
 	closing    *call   // close, in progress or over
@@ -283,6 +288,9 @@ func (c *tracked) listenOn(local netip.AddrPort, backlog int, wq *waiter.Queue) 
 	c.local = local
 	if !local.Addr().IsValid() {
 		c.local = netip.AddrPortFrom(netip.IPv6Unspecified(), local.Port())
+		if c.ep.NetProto == header.IPv4ProtocolNumber {
+			c.local = netip.AddrPortFrom(netip.IPv4Unspecified(), local.Port())
+		}
 	}
 	c.isListener, c.queue, c.backlog = true, wq, backlog
 	c.halfOpen, c.children, c.dead = map[*tracked]bool{}, map[*tracked]bool{}, map[*tracked]bool{}

@@ -17,7 +17,7 @@ func (c *tracked) arrived(s segment, v verdict) {
 		c.o.recordStray(s, v)
 		return
 	}
-	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS}
+	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS, ts: s.opts.HasTS}
 	a.n = c.emitSegment(&s, v, "")
 	if s.dropped != "" {
 		return
@@ -30,20 +30,21 @@ func (c *tracked) arrived(s segment, v verdict) {
 	if c.state == tracer.TimeWait && !s.flags.Has(tracer.SYN) {
 		return
 	}
+	a.full = c.isListener && c.acceptQueueFull()
 	if p := c.parent; p != nil && c.state == tracer.SynReceived {
 		p.mu.Lock()
 		a.full = p.acceptQueueFull()
 		p.mu.Unlock()
 	}
 	if len(c.inbox) >= maxInbox {
-		c.inbox = append(c.inbox[:0], c.inbox[1:]...)
+		c.inbox = c.inbox[1:]
 	}
 	c.inbox = append(c.inbox, a)
 }
 
 // acceptQueueFull tells whether as many children wait to be accepted as gVisor lets.
 func (c *tracked) acceptQueueFull() bool {
-	waiting := len(c.children) - len(c.halfOpen)
+	waiting := len(c.children) - len(c.halfOpen) + len(c.dead) // the dead keep their place until they are accepted
 	return waiting > c.backlog
 }
 
@@ -82,6 +83,7 @@ func (c *tracked) sent(s segment, v verdict, why string) {
 	if c.isListener {
 		c.answered(&s)
 	}
+	c.sentRST = c.sentRST || s.flags.Has(tracer.RST)
 	c.emitSegment(&s, v, why)
 }
 
@@ -91,6 +93,7 @@ func (c *tracked) answered(s *segment) {
 	for i, a := range c.inbox {
 		if a.id == s.id {
 			c.inbox = c.inbox[i+1:]
+			c.overflowed() // the ACKs that it dropped were among them
 			return
 		}
 	}
@@ -102,7 +105,7 @@ func (c *tracked) processed(s *tcp.TCPEndpointState) {
 	if !c.synchronized() { // the change to ESTABLISHED has not been seen: see it first
 		c.look(viaProbe)
 	}
-	c.doom = false
+	c.doom, c.rcvNxt = false, uint32(s.Receiver.RcvNxt)
 	switch again := c.again; {
 	case again != nil && (uint32(s.Receiver.RcvNxt) != again.seq || len(c.inbox) == 0):
 		c.current, c.again = *again, nil // its bytes have been taken: it was its turn
@@ -110,11 +113,28 @@ func (c *tracked) processed(s *tcp.TCPEndpointState) {
 		c.current = arrival{}
 		return
 	default:
-		c.current = c.inbox[0]
+		i := c.turn(c.rcvNxt)
+		c.current = c.inbox[i]
+		copy(c.inbox[1:i+1], c.inbox[:i])
 		c.inbox = c.inbox[1:]
 	}
 	// RFC 5961, 3.2: only a RST at RCV.NXT itself resets.
 	c.doom = c.current.flags.Has(tracer.RST) && c.current.seq == uint32(s.Receiver.RcvNxt)
+}
+
+// turn is the place in the inbox of the segment that was just processed: the oldest,
+// unless that is one that its listener has yet to pass on, whose bytes have not been
+// taken, and another has come to the endpoint itself.
+func (c *tracked) turn(rcvNxt uint32) int {
+	if h := c.inbox[0]; !h.moved || h.len == 0 && !h.flags.Has(tracer.FIN) || h.seq != rcvNxt {
+		return 0
+	}
+	for i, a := range c.inbox {
+		if !a.moved {
+			return i
+		}
+	}
+	return 0
 }
 
 // establishedBy drops from the inbox what was processed in the handshake: all up to
@@ -128,7 +148,7 @@ func (c *tracked) establishedBy(done arrival) {
 		}
 	}
 	c.current = arrival{}
-	if !c.passive || done.len == 0 && !done.flags.Has(tracer.FIN) {
+	if done.flags.Has(tracer.SYN) || done.len == 0 && !done.flags.Has(tracer.FIN) {
 		return
 	}
 	if c.cookie || done.seq == c.opening.seq+1 {
@@ -152,10 +172,8 @@ func (c *tracked) handOver(child *tracked) {
 		}
 	}
 	for _, a := range c.inbox {
-		if lost > 0 && len(mine) == 0 && bareACK(a) && (a.id == child.id && own > 1 || a.id != child.id && !c.o.knows(a.id)) {
-			if a.id == child.id {
-				own--
-			}
+		if lost > 0 && len(mine) == 0 && own > 1 && a.id == child.id && bareACK(a) && a.full {
+			own--
 			lost-- // it met a full accept queue: a later one made the child
 			continue
 		}
@@ -172,6 +190,7 @@ func (c *tracked) handOver(child *tracked) {
 				born = true
 			}
 		case bareACK(a): // a listener gives nothing else on
+			a.moved = len(mine) > 0 // the first it has processed: that made the child
 			mine = append(mine, a)
 		}
 	}
@@ -197,13 +216,6 @@ func (c *tracked) overflowed() uint64 {
 	before := c.overflows
 	c.overflows = st.ReceiveErrors.ListenOverflowAckDrop.Value()
 	return c.overflows - before
-}
-
-// knows tells whether the observer has a record of the connection.
-func (o *observer) knows(id tuple) bool {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	return o.byTuple[id] != nil
 }
 
 // redeliver gives a dead child's listener what the child had not processed: gVisor
@@ -330,6 +342,9 @@ func howSegment(from tracer.State, cause tracer.Cause) tracer.How {
 func errorOf(from tracer.State, cause tracer.Cause) string {
 	switch howEnded(from, cause) {
 	case tracer.HowReset:
+		if from == tracer.CloseWait { // the program has read to the end; it learns on sending
+			return "broken pipe"
+		}
 		return "connection reset by peer"
 	case tracer.HowRefused:
 		return "connection refused"
@@ -339,8 +354,21 @@ func errorOf(from tracer.State, cause tracer.Cause) string {
 		}
 		return "connection timed out"
 	case tracer.HowUnreachable:
-		return "no route to host"
+		return unreachable(cause)
 	default:
 		return ""
+	}
+}
+
+// unreachable is Linux's error for what an ICMP message, or its own search for the
+// neighbour, says of a destination.
+func unreachable(cause tracer.Cause) string {
+	switch {
+	case strings.HasSuffix(cause.What, "unreachable: port"):
+		return "connection refused"
+	case strings.HasSuffix(cause.What, "unreachable: net"), strings.HasSuffix(cause.What, "unreachable: no route"):
+		return "network is unreachable"
+	default:
+		return "no route to host"
 	}
 }

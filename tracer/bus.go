@@ -36,7 +36,9 @@ type BusOptions struct {
 	// Now returns the time since the trace started; it never goes back. Nil means
 	// the time since NewBus, by the machine's monotonic clock. Any goroutine calls it.
 	Now func() time.Duration
-	// Queue is how many events each sink may be behind; 0 or less means 65536.
+	// Queue is how many events each sink may be behind before segments, timers, tcb
+	// and datagram events give way; 0 or less means 65536. State changes, calls and
+	// ends never do: the queue grows by them.
 	Queue int
 	// Started stands in the header. Zero means now.
 	Started time.Time
