@@ -233,6 +233,12 @@ func (c *tracked) deathCause(from tracer.State, via string) tracer.Cause {
 // lateDeath finds the cause of a death that was seen on another goroutine than the
 // one that brought it.
 func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
+	// Of LAST-ACK and CLOSE-WAIT only a segment makes CLOSE; all else makes ERROR.
+	if c.ep.EndpointState() == tcp.StateClose && (from == tracer.LastAck || from == tracer.CloseWait) {
+		if a, ok := c.killer(from, via); ok {
+			return c.segmentCause(a, from, tracer.Closed)
+		}
+	}
 	switch {
 	case c.doom:
 		return c.segmentCause(c.current, from, tracer.Closed)
@@ -356,7 +362,7 @@ func (c *tracked) kills(a arrival, from tracer.State) bool {
 	case tracer.TimeWait: // a SYN beyond what the connection has used (RFC 9293, 3.10.7.4)
 		return a.flags.Has(tracer.SYN) && !a.flags.Has(tracer.RST) && before(c.rcvNxt, a.seq)
 	case tracer.LastAck:
-		return a.flags.Has(tracer.ACK) && a.ack == c.flow.out.next
+		return a.flags.Has(tracer.ACK) && a.ack == c.flow.out.next && c.ep.EndpointState() == tcp.StateClose
 	case tracer.CloseWait: // RST gives CLOSE there, and all else ERROR
 		return a.flags.Has(tracer.RST) && c.ep.EndpointState() == tcp.StateClose
 	default:

@@ -111,7 +111,7 @@ type timer struct {
 	o     *observer
 	name  string
 	timer tcpip.Timer
-	set   atomic.Int64 // what it was set to last, ns
+	set   atomic.Int64 // what it was set to last, ns; 0 when that is not known
 	owner atomic.Pointer[tracked]
 
 	// While it fires, on the goroutine that fires it or with the owner's mu held:
@@ -123,10 +123,24 @@ type timer struct {
 // Stop implements tcpip.Timer.
 func (t *timer) Stop() bool { return t.timer.Stop() }
 
-// Reset implements tcpip.Timer.
+// Reset implements tcpip.Timer. gVisor moves a timer's end without touching it, and
+// when it runs out early sets it anew to what is left: what it was set to is then not
+// known.
 func (t *timer) Reset(d time.Duration) {
-	t.set.Store(int64(d))
+	set := d
+	if t.o.firing.Load() == t && calledBy("tcp.(*timer).checkExpiration") {
+		set = 0
+	}
+	t.set.Store(int64(set))
 	t.timer.Reset(d)
+}
+
+// calledBy tells whether a function of that name called the caller of this one's.
+func calledBy(suffix string) bool {
+	var pcs [8]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	f, _ := frames.Next()
+	return strings.HasSuffix(f.Function, suffix)
 }
 
 // fire runs the callback. gVisor lets a timer run out that it needs no more, and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -207,9 +208,19 @@ const drainLook = 2 * time.Millisecond
 // which needs no program, or until ctx ends: it then returns ctx's error.
 // Listeners do not count.
 func (s *Stack) Drain(ctx context.Context) error {
+	return s.await(ctx, tracer.Closed, tracer.Listen, tracer.TimeWait)
+}
+
+// Quiesce is Drain that waits for the end of TIME-WAIT too.
+func (s *Stack) Quiesce(ctx context.Context) error {
+	return s.await(ctx, tracer.Closed, tracer.Listen)
+}
+
+// await waits until every endpoint is in one of the states.
+func (s *Stack) await(ctx context.Context, states ...tracer.State) error {
 	look := time.NewTicker(drainLook)
 	defer look.Stop()
-	for s.connections() > 0 {
+	for s.others(states) > 0 {
 		select {
 		case <-look.C:
 		case <-ctx.Done():
@@ -219,17 +230,11 @@ func (s *Stack) Drain(ctx context.Context) error {
 	return nil
 }
 
-// connections is how many connections are neither closed nor in TIME-WAIT.
-func (s *Stack) connections() int {
+// others is how many endpoints are in none of the states.
+func (s *Stack) others(states []tracer.State) int {
 	n := 0
 	for _, tep := range s.stack.RegisteredEndpoints() {
-		ep, ok := tep.(*tcp.Endpoint)
-		if !ok {
-			continue
-		}
-		switch rfcState(ep.EndpointState()) {
-		case tracer.Closed, tracer.Listen, tracer.TimeWait:
-		default:
+		if ep, ok := tep.(*tcp.Endpoint); ok && !slices.Contains(states, rfcState(ep.EndpointState())) {
 			n++
 		}
 	}

@@ -295,6 +295,8 @@ func segmentWords(a arrival, from, to tracer.State) string {
 		return "SYN outside the window"
 	case to == tracer.Closed && a.len > 0:
 		return "data after close"
+	case to == tracer.Closed && !fin && from != tracer.LastAck && from != tracer.Closing:
+		return "ACK beyond what was received, after close"
 	default:
 		return strings.TrimSpace(a.flags.String())
 	}

@@ -120,6 +120,14 @@ func (b *Bus) Recorded() uint64 {
 	return b.n
 }
 
+// Sync waits until every sink has been given the events recorded so far. It is not for
+// the goroutines of a stack, which must never wait for a sink.
+func (b *Bus) Sync() {
+	for _, q := range b.queues {
+		q.sync()
+	}
+}
+
 // Close lets every sink write what is queued, closes them and returns what they
 // erred with. Events recorded afterwards are ignored. A further Close waits for the
 // first and returns nil.

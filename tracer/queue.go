@@ -14,6 +14,9 @@ type queue struct {
 
 	mu      sync.Mutex
 	wake    sync.Cond
+	written sync.Cond // a run of events has been written, or there will be no more
+	pushed  uint64    // how many were queued, and …
+	told    uint64    // … how many of them the sink has
 	pending []Event
 	spare   []Event // the slice that the goroutine has finished with
 	lost    Event   // the run of dropped events that is not queued yet; Body nil for none
@@ -24,7 +27,7 @@ type queue struct {
 
 func newQueue(s Sink, limit int, onError func(error)) *queue {
 	q := &queue{sink: s, max: limit, onError: onError, done: make(chan struct{})}
-	q.wake.L = &q.mu
+	q.wake.L, q.written.L = &q.mu, &q.mu
 	return q
 }
 
@@ -42,6 +45,7 @@ func (q *queue) push(e Event) {
 	idle := len(q.pending) == 0
 	q.flushLost()
 	q.pending = append(q.pending, e)
+	q.pushed++
 	if idle {
 		q.wake.Signal()
 	}
@@ -72,6 +76,7 @@ func (q *queue) drop(e Event) {
 func (q *queue) flushLost() {
 	if q.lost.Body != nil {
 		q.pending = append(q.pending, q.lost)
+		q.pushed++
 		q.lost = Event{}
 	}
 }
@@ -101,9 +106,12 @@ func (q *queue) run() {
 			return
 		}
 		err := q.sink.Write(events)
+		n := uint64(len(events))
 		clear(events)
 		q.mu.Lock()
 		q.spare = events[:0]
+		q.told += n
+		q.written.Broadcast()
 		if err != nil {
 			q.failed, q.err, q.pending = true, err, nil
 		}
@@ -117,10 +125,20 @@ func (q *queue) run() {
 	}
 }
 
+// sync waits until the sink has what was queued so far, or takes no more.
+func (q *queue) sync() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for upTo := q.pushed; q.told < upTo && !q.failed && !q.closed; {
+		q.written.Wait()
+	}
+}
+
 func (q *queue) close() error {
 	q.mu.Lock()
 	q.closed = true
 	q.wake.Signal()
+	q.written.Broadcast()
 	q.mu.Unlock()
 	<-q.done
 	return errors.Join(q.err, q.sink.Close())

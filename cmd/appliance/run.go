@@ -22,7 +22,11 @@ func runCommand() *cli.Command {
 			"what the file says. The trace goes to standard output and to each -w FILE.\n" +
 			"SIGUSR1 prints counters. SIGINT and SIGTERM let open connections end and print totals;\n" +
 			"a second one ends the program at once. With nothing but clients, or clients on a pipe,\n" +
-			"it ends by itself when they are done.",
+			"it ends by itself when they are done.\n\n" +
+			"A --rule says, with spaces between: drop, delay, duplicate, corrupt or reorder; in, out or both;\n" +
+			"flags, such as SYN,!ACK; a time for delay; and any of nth=2 (or 1-3, or 2-; counted per\n" +
+			"connection), payload=0 (or != < <= > >=), contains=\"text\", state=ESTABLISHED,CLOSE-WAIT,\n" +
+			"copies=2, by=3, name=\"what the trace calls it\".",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Usage: "read the configuration from `FILE`; - is standard input"},
 			optionFlag("link", "what the stack stands on", "veth", "tap", "pipe"),

@@ -147,8 +147,10 @@ func (o Options) play(ctx context.Context, l *lab.Lab, kind config.LinkKind) err
 		return err
 	}
 	o.Log("%s", a.Greeting())
-	for _, w := range a.Warnings() {
-		o.Log("warning: %s", w)
+	if l != nil {
+		for _, w := range a.Warnings() {
+			o.Log("warning: %s", w)
+		}
 	}
 	err = o.visit(ctx, l, a)
 	if err == nil {

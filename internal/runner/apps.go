@@ -56,7 +56,7 @@ func (a *Appliance) app(c config.App) (apps.App, apps.Env, error) {
 	if !ok {
 		return app, apps.Env{}, fmt.Errorf("no program %q: want %s", c.Name, strings.Join(apps.Names(), ", "))
 	}
-	env := apps.Env{Out: &lines{to: a.printTo()}, Log: a.opts.Log}
+	env := apps.Env{Out: &lines{to: a.printTo(), sync: a.bus.Sync}, Log: a.opts.Log}
 	if c.Once {
 		env.Count = 1
 	}

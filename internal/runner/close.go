@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"appliance/netstack"
 )
@@ -21,7 +22,7 @@ func (a *Appliance) Close() error {
 		defer cancel()
 		for _, s := range []*netstack.Stack{a.peer, a.stack} {
 			if s != nil && a.linkUp() {
-				_ = s.Drain(ctx) // what is left is aborted
+				_ = a.drain(ctx, s) // what is left is aborted
 			}
 		}
 		a.err = a.closeStacks()
@@ -36,6 +37,15 @@ func (a *Appliance) Close() error {
 		}
 	})
 	return a.err
+}
+
+// drain lets a stack's connections end, through TIME-WAIT too where that is short
+// enough to wait for.
+func (a *Appliance) drain(ctx context.Context, s *netstack.Stack) error {
+	if 2*time.Duration(a.opts.Config.TCP.MSL) < drainTime {
+		return s.Quiesce(ctx)
+	}
+	return s.Drain(ctx)
 }
 
 // Join joins what [Appliance.Run] and [Appliance.Close] returned: a sink's error,

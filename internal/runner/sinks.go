@@ -28,11 +28,13 @@ func (s *screen) Write(b []byte) (int, error) {
 	return s.w.Write(b)
 }
 
-// lines gathers what a program prints into whole lines.
+// lines gathers what a program prints into whole lines, each after the events that
+// led to it.
 type lines struct {
-	mu  sync.Mutex
-	buf []byte
-	to  io.Writer
+	mu   sync.Mutex
+	buf  []byte
+	sync func()
+	to   io.Writer
 }
 
 // Write implements io.Writer.
@@ -44,6 +46,7 @@ func (l *lines) Write(b []byte) (int, error) {
 	if end == 0 {
 		return len(b), nil
 	}
+	l.sync()
 	_, err := l.to.Write(l.buf[:end])
 	l.buf = append(l.buf[:0], l.buf[end:]...)
 	return len(b), err

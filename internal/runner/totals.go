@@ -47,7 +47,7 @@ func (a *Appliance) Counters() []string {
 	t := st.TCP
 	v := func(c *tcpip.StatCounter) uint64 { return c.Value() }
 	out := []string{
-		fmt.Sprintf("running %s, %d events", time.Since(a.started).Round(time.Millisecond), a.bus.Recorded()),
+		fmt.Sprintf("running %s, %d events; gVisor counts:", time.Since(a.started).Round(time.Millisecond), a.bus.Recorded()),
 		fmt.Sprintf("connections: %d opened, %d accepted, %d established now, %d failed, %d reset, %d timed out",
 			v(t.ActiveConnectionOpenings), v(t.PassiveConnectionOpenings), v(t.CurrentEstablished),
 			v(t.FailedConnectionAttempts), v(t.EstablishedResets), v(t.EstablishedTimedout)),
