@@ -91,11 +91,24 @@ func (c *tracked) sent(s segment, v verdict, why string) {
 // processed: all up to the one that was answered.
 func (c *tracked) answered(s *segment) {
 	for i, a := range c.inbox {
-		if a.id == s.id {
+		if answers(s, a) {
 			c.inbox = c.inbox[i+1:]
 			c.overflowed() // the ACKs that it dropped were among them
 			return
 		}
+	}
+}
+
+// answers tells whether a listener's SYN+ACK or RST is the answer to a segment. A RST
+// for what a dead child had left is sent under the listener's name too.
+func answers(s *segment, a arrival) bool {
+	switch {
+	case a.id != s.id:
+		return false
+	case s.flags.Has(tracer.SYN | tracer.ACK), a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
+		return a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN && s.ack == a.seq+1
+	default: // RFC 9293, 3.5.2: a reset takes its sequence number from the ACK field
+		return a.flags.Has(tracer.ACK) && s.seq == a.ack
 	}
 }
 
