@@ -95,7 +95,7 @@ func (s *Stack) listenProtocol(ip netip.Addr) tcpip.NetworkProtocolNumber {
 	return ipv6.ProtocolNumber
 }
 
-// ctxNetwork checks that network is one of names.
+// checkNetwork checks that network is one of names.
 func checkNetwork(network string, names ...string) error {
 	for _, n := range names {
 		if network == n {
@@ -117,7 +117,7 @@ func tcpAddr(ap netip.AddrPort) *net.TCPAddr { return net.TCPAddrFromAddrPort(ap
 
 func udpAddr(ap netip.AddrPort) *net.UDPAddr { return net.UDPAddrFromAddrPort(ap) }
 
-// cause returns why ctx ended, as net does: a deadline is a time-out.
+// ctxError returns why ctx ended, as net does: a deadline is a time-out.
 func ctxError(ctx context.Context) error {
 	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // ctx.Err returns it bare
 		return errTimeout

@@ -239,11 +239,11 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 			return c.segmentCause(a, from, tracer.Closed)
 		}
 	}
+	k := c.inProgress("close", "shutdown")
 	switch {
 	case c.doom:
 		return c.segmentCause(c.current, from, tracer.Closed)
-	case c.inProgress("close", "shutdown") != nil:
-		k := c.inProgress("close", "shutdown")
+	case k != nil:
 		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
 	case c.firing != nil:
 		return c.firing.cause(c)

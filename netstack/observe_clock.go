@@ -1,8 +1,10 @@
 package netstack
 
 import (
+	"maps"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -244,13 +246,7 @@ func (o *observer) lookAtNewborns() {
 // SYN waits in its listener's inbox and the stack has an endpoint for it that the
 // observer does not know.
 func (o *observer) childBeingBorn() *tracked {
-	o.mu.RLock()
-	listeners := make([]*tracked, 0, len(o.listeners))
-	for l := range o.listeners {
-		listeners = append(listeners, l)
-	}
-	o.mu.RUnlock()
-	for _, l := range listeners {
+	for _, l := range o.allListeners() {
 		l.mu.Lock()
 		var ids []tuple
 		for _, a := range l.inbox {
@@ -271,13 +267,7 @@ func (o *observer) childBeingBorn() *tracked {
 
 // lookAtHalfOpen looks at every half-open connection.
 func (o *observer) lookAtHalfOpen() {
-	o.mu.RLock()
-	listeners := make([]*tracked, 0, len(o.listeners))
-	for l := range o.listeners {
-		listeners = append(listeners, l)
-	}
-	o.mu.RUnlock()
-	for _, l := range listeners {
+	for _, l := range o.allListeners() {
 		l.mu.Lock()
 		list := make([]*tracked, 0, len(l.halfOpen))
 		for c := range l.halfOpen {
@@ -290,4 +280,11 @@ func (o *observer) lookAtHalfOpen() {
 			c.diedUnaccepted(viaTimer)
 		}
 	}
+}
+
+// allListeners are the listeners of this moment.
+func (o *observer) allListeners() []*tracked {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return slices.Collect(maps.Keys(o.listeners))
 }

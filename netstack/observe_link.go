@@ -31,7 +31,7 @@ func (o *observer) wrapLink(l stack.LinkEndpoint) stack.LinkEndpoint {
 	if o == nil {
 		return l
 	}
-	e := &observedLink{o: o, lower: l}
+	e := &observedLink{o: o}
 	e.Init(l, e)
 	if im, ok := l.(*link.Impair); ok {
 		e.impair = im
@@ -45,7 +45,6 @@ func (o *observer) wrapLink(l stack.LinkEndpoint) stack.LinkEndpoint {
 type observedLink struct {
 	nested.Endpoint
 	o       *observer
-	lower   stack.LinkEndpoint
 	impair  *link.Impair
 	inbound link.Verdict // of the packet that the impairment is delivering: it delivers one at a time
 }

@@ -156,7 +156,7 @@ func (o TCPOptions) setSocket(ep tcpip.Endpoint) error {
 	return nil
 }
 
-// setKeepalive starts keep-alives on a connection, where they are asked for. An
+// set starts keep-alives on a connection, where they are asked for. An
 // accepted connection does not inherit them from its listener, so this is its own call.
 func (o Keepalive) set(ep tcpip.Endpoint) error {
 	if o.Idle == 0 {
