@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"appliance/tracer/strictyaml"
 )
 
 // position is where in a file a key or value stands.
@@ -94,7 +96,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	switch {
 	case isScalar(v):
 		if n.Kind != yaml.ScalarNode {
-			d.fail(at, path, "is %s: want a single value", kindName(n))
+			d.fail(at, path, "is %s: want a single value", strictyaml.KindName(n))
 			return
 		}
 		if n.Tag == "!!null" {
@@ -118,7 +120,7 @@ func (d *decoder) list(n, at *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	if n.Kind != yaml.SequenceNode {
-		d.fail(at, path, "is %s: want a list%s", kindName(n), listHint(n, v.Type().Elem()))
+		d.fail(at, path, "is %s: want a list%s", strictyaml.KindName(n), listHint(n, v.Type().Elem()))
 		return
 	}
 	s := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
@@ -150,7 +152,7 @@ func (d *decoder) mapping(n, at *yaml.Node, v reflect.Value, path string) {
 	}
 	if n.Kind != yaml.MappingNode {
 		d.fail(at, path, "is %s: want keys and values; the keys here are %s",
-			kindName(n), strings.Join(keysOf(v.Type()), ", "))
+			strictyaml.KindName(n), strings.Join(keysOf(v.Type()), ", "))
 		return
 	}
 	seen := make(map[string]int)
@@ -158,7 +160,7 @@ func (d *decoder) mapping(n, at *yaml.Node, v reflect.Value, path string) {
 		key := n.Content[i]
 		if key.Kind != yaml.ScalarNode {
 			d.problem(key, path, "a key is %s: want a word; the keys here are %s",
-				kindName(key), strings.Join(keysOf(v.Type()), ", "))
+				strictyaml.KindName(key), strings.Join(keysOf(v.Type()), ", "))
 			continue
 		}
 		field, ok := fieldOf(v, key.Value)
@@ -178,7 +180,7 @@ func (d *decoder) mapping(n, at *yaml.Node, v reflect.Value, path string) {
 // unknownKey says what is wrong with a key that t does not have.
 func unknownKey(key string, t reflect.Type) string {
 	known := keysOf(t)
-	if c, ok := nearest(key, known); ok {
+	if c, ok := strictyaml.Nearest(key, known); ok {
 		return fmt.Sprintf("unknown key %q: did you mean %q?", key, c)
 	}
 	message := fmt.Sprintf("unknown key %q: the keys here are %s", key, strings.Join(known, ", "))
@@ -233,23 +235,6 @@ func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
 		}
 	}
 	return reflect.Value{}, false
-}
-
-// kindName says what a node is, as a person would.
-func kindName(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping of keys and values"
-	case yaml.SequenceNode:
-		return "a list"
-	case yaml.AliasNode:
-		return "an alias"
-	default:
-		if n.Tag == "!!null" {
-			return "empty"
-		}
-		return fmt.Sprintf("the value %q", n.Value)
-	}
 }
 
 // isScalar tells whether v is written as a single value. v must be addressable.
@@ -327,7 +312,7 @@ func decodeEnum(text string, e enum, v reflect.Value) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is unknown: want %s%s", text, list(e.values()), didYouMean(text, e.values()))
+	return fmt.Errorf("%q is unknown: want %s%s", text, strictyaml.List(e.values()), strictyaml.DidYouMean(text, e.values()))
 }
 
 // decodePrefix reads an address with its prefix length.

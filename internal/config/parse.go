@@ -1,14 +1,11 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"appliance/tracer/strictyaml"
 )
 
 // maxFile bounds what Load reads; a configuration is a few kilobytes.
@@ -34,7 +31,7 @@ func load(name string, r io.Reader) (*Config, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	if len(data) > maxFile {
-		return nil, &Error{[]Problem{{File: name, Message: "larger than 1 MiB: is this a configuration?"}}}
+		return nil, &Error{Problems: []Problem{{File: name, Message: "larger than 1 MiB: is this a configuration?"}}}
 	}
 	return Parse(name, data)
 }
@@ -45,10 +42,10 @@ func load(name string, r io.Reader) (*Config, error) {
 func Parse(name string, data []byte) (*Config, error) {
 	c := base()
 	d := decoder{at: make(map[string]position), bad: make(map[string]bool)}
-	root, problem := document(data)
+	root, problem := strictyaml.Document(data, "configuration")
 	if problem != nil {
 		problem.File = name
-		return nil, &Error{[]Problem{*problem}}
+		return nil, &Error{Problems: []Problem{*problem}}
 	}
 	if root != nil {
 		d.decode(root, c)
@@ -63,68 +60,7 @@ func Parse(name string, data []byte) (*Config, error) {
 		d.problems = append(d.problems, d.locate(p))
 	}
 	if len(d.problems) > 0 {
-		return nil, newError(name, d.problems)
+		return nil, strictyaml.NewError(name, d.problems)
 	}
 	return c, nil
-}
-
-// newError sorts problems by their lines and gives each the file's name.
-func newError(file string, problems []Problem) *Error {
-	for i := range problems {
-		problems[i].File = file
-	}
-	slices.SortStableFunc(problems, func(a, b Problem) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
-	})
-	return &Error{problems}
-}
-
-// document returns the root of data's single document, nil when there is none, or
-// what is wrong with data as YAML.
-func document(data []byte) (*yaml.Node, *Problem) {
-	loader, err := yaml.NewLoader(strings.NewReader(string(data)))
-	if err != nil {
-		return nil, &Problem{Message: err.Error()}
-	}
-	var doc, second yaml.Node
-	switch err := loader.Load(&doc); {
-	case errors.Is(err, io.EOF):
-		return nil, nil
-	case err != nil:
-		return nil, syntax(err)
-	}
-	switch err := loader.Load(&second); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, syntax(err)
-	default:
-		return nil, &Problem{
-			Line: second.Line, Column: second.Column,
-			Message: "a second document starts here: want one configuration a file",
-		}
-	}
-	if len(doc.Content) == 0 {
-		return nil, nil
-	}
-	return doc.Content[0], nil
-}
-
-// syntax turns the YAML package's error into a Problem.
-func syntax(err error) *Problem {
-	var le *yaml.LoadError
-	if !errors.As(err, &le) {
-		return &Problem{Message: "not YAML: " + err.Error()}
-	}
-	message := "not YAML: " + le.Message
-	if le.ContextMsg != "" {
-		message += " (" + le.ContextMsg
-		if le.ContextMark.Line > 0 && le.ContextMark.Line != le.Mark.Line {
-			message += fmt.Sprintf(" that starts in line %d", le.ContextMark.Line)
-		}
-		message += ")"
-	}
-	return &Problem{Line: le.Mark.Line, Column: le.Mark.Column, Message: message}
 }

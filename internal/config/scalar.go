@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"appliance/tracer/strictyaml"
 )
 
 // Duration is a length of time, written with its unit: "20ms", "2m", "1h30m".
@@ -15,16 +17,9 @@ type Duration time.Duration
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
-	v, err := time.ParseDuration(s)
+	v, err := strictyaml.ParseDuration(string(text))
 	if err != nil {
-		if _, numErr := strconv.ParseFloat(s, 64); numErr == nil {
-			return fmt.Errorf("%q has no unit: write %sms or %ss", s, s, s)
-		}
-		return fmt.Errorf("%q is not a duration: want a number with a unit, such as 20ms, 30s or 2m", s)
-	}
-	if v < 0 {
-		return fmt.Errorf("%q is negative: want 0 or more", s)
+		return err
 	}
 	*d = Duration(v)
 	return nil
@@ -34,19 +29,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // String returns the shortest form that UnmarshalText reads: "1h" for "1h0m0s".
-func (d Duration) String() string {
-	if d == 0 {
-		return "0"
-	}
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
+func (d Duration) String() string { return strictyaml.Duration(time.Duration(d)) }
 
 // unit is a suffix and what it multiplies by.
 type unit struct {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"appliance/tracer/strictyaml"
 )
 
 // Validate returns an *Error with all that is wrong with the values, nil when
@@ -18,7 +20,7 @@ func (c *Config) Validate() error {
 	v := validator{c: c, bad: func(string) bool { return false }}
 	v.all()
 	if len(v.problems) > 0 {
-		return &Error{v.problems}
+		return &Error{Problems: v.problems}
 	}
 	return nil
 }
@@ -284,7 +286,7 @@ func (v *validator) apps() {
 			continue
 		}
 		if a.Name == "" {
-			v.fail(path+".name", "missing: want %s", list(AppName("").values()))
+			v.fail(path+".name", "missing: want %s", strictyaml.List(AppName("").values()))
 		}
 		v.protocols(path+".protocols", a)
 		if a.Role == RoleClient {

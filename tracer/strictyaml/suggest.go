@@ -1,13 +1,13 @@
-package config
+package strictyaml
 
 import (
 	"fmt"
 	"strings"
 )
 
-// nearest returns the candidate that word was probably meant to be; ok is false when
+// Nearest returns the candidate that word was probably meant to be; ok is false when
 // none is near.
-func nearest(word string, candidates []string) (best string, ok bool) {
+func Nearest(word string, candidates []string) (best string, ok bool) {
 	word = strings.ToLower(word)
 	distance := maxWord
 	for _, c := range candidates {
@@ -20,9 +20,9 @@ func nearest(word string, candidates []string) (best string, ok bool) {
 	return best, ok
 }
 
-// didYouMean returns "; did you mean X?", or "" when nothing is near.
-func didYouMean(word string, candidates []string) string {
-	if c, ok := nearest(word, candidates); ok {
+// DidYouMean returns "; did you mean X?", or "" when nothing is near.
+func DidYouMean(word string, candidates []string) string {
+	if c, ok := Nearest(word, candidates); ok {
 		return fmt.Sprintf("; did you mean %s?", c)
 	}
 	return ""
@@ -60,8 +60,8 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// list joins words as a sentence does: "a, b or c".
-func list(words []string) string {
+// List joins words as a sentence does: "a, b or c".
+func List(words []string) string {
 	switch len(words) {
 	case 0:
 		return ""
