@@ -1,14 +1,10 @@
 package netstack
 
 import (
-	"strconv"
 	"time"
 
 	"appliance/tracer"
 )
-
-// previewLen is how many bytes of what was sent or received a call shows.
-const previewLen = 32
 
 // call is a socket call in progress. A nil call records nothing.
 type call struct {
@@ -58,7 +54,7 @@ func (k *call) run(f func() error) error {
 	c.look(viaCall)
 	body := &tracer.Call{
 		Name: k.name, Phase: tracer.PhaseReturn, Of: k.n, Bytes: k.bytes, Result: k.result, Conn: k.conn,
-		Error: errorName(err), Took: c.now() - k.start,
+		Error: tracer.ErrorName(err), Took: c.now() - k.start,
 	}
 	n := c.emit(body)
 	for i, other := range c.calls {
@@ -78,7 +74,7 @@ func (k *call) moved(n int, b []byte) {
 	}
 	k.bytes = n
 	if len(b) > 0 {
-		k.result = preview(b)
+		k.result = tracer.Preview(b)
 	}
 }
 
@@ -98,7 +94,7 @@ func (c *tracked) quick(name string, f func() error, args ...tracer.Arg) error {
 	err := f()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.emit(&tracer.Call{Name: name, Phase: tracer.PhaseDone, Args: args, Bytes: -1, Error: errorName(err), Took: c.now() - start})
+	c.emit(&tracer.Call{Name: name, Phase: tracer.PhaseDone, Args: args, Bytes: -1, Error: tracer.ErrorName(err), Took: c.now() - start})
 	return err
 }
 
@@ -124,15 +120,5 @@ func sendArgs(c *tracked, b []byte) []tracer.Arg {
 	if c == nil {
 		return nil
 	}
-	return []tracer.Arg{{Name: "bytes", Value: int64(len(b))}, {Name: "data", Value: preview(b)}}
-}
-
-// preview is the start of b, with what does not print escaped as in Go.
-func preview(b []byte) string {
-	more := ""
-	if len(b) > previewLen {
-		b, more = b[:previewLen], "…"
-	}
-	quoted := strconv.QuoteToASCII(string(b))
-	return quoted[1:len(quoted)-1] + more
+	return tracer.SendArgs(b)
 }

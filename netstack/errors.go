@@ -3,7 +3,6 @@ package netstack
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"syscall"
 
@@ -62,23 +61,4 @@ func goError(call string, err tcpip.Error) error {
 		return os.NewSyscallError(call, errno)
 	}
 	return errors.New(err.String())
-}
-
-// errorName is an error as the trace shows it: Linux's words, without the call's
-// name, which stands beside it.
-func errorName(err error) string {
-	if err == nil {
-		return ""
-	}
-	var sys *os.SyscallError
-	if errors.As(err, &sys) {
-		return sys.Err.Error()
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return "timed out"
-	}
-	if errors.Is(err, net.ErrClosed) {
-		return "socket closed"
-	}
-	return err.Error()
 }

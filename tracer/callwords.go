@@ -1,0 +1,46 @@
+package tracer
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+)
+
+// previewLen is how many bytes of what was sent or received a call shows.
+const previewLen = 32
+
+// Preview is the start of b as a call shows it (see [Arg]): at most 32 bytes, with what
+// does not print escaped as in Go, and "…" behind it where b goes on.
+func Preview(b []byte) string {
+	more := ""
+	if len(b) > previewLen {
+		b, more = b[:previewLen], "…"
+	}
+	quoted := strconv.QuoteToASCII(string(b))
+	return quoted[1:len(quoted)-1] + more
+}
+
+// SendArgs are a send's arguments: how many bytes, and the first of them.
+func SendArgs(b []byte) []Arg {
+	return []Arg{{Name: "bytes", Value: int64(len(b))}, {Name: "data", Value: Preview(b)}}
+}
+
+// ErrorName is an error as a call shows it: Linux's words, without the call's name, which
+// stands beside it; "" for nil.
+func ErrorName(err error) string {
+	if err == nil {
+		return ""
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys.Err.Error()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "timed out"
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return "socket closed"
+	}
+	return err.Error()
+}
