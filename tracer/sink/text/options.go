@@ -23,9 +23,17 @@ type Options struct {
 	Conns Conns
 	// Clauses adds to each state change the clause of RFC 9293 that has it.
 	Clauses bool
+	// Numbers shows sequence numbers as if the initial ones had been these, in the form
+	// of old tcpdump output, "1001(20) ack 8001": the number and, in parentheses, the
+	// length. Nil shows relative numbers. The trace keeps the true ones.
+	Numbers *Numbers
 	// Preamble begins with a line that tells link, settings and versions.
 	Preamble bool
 }
+
+// Numbers are initial sequence numbers for display: of the end that opened, by the
+// first SYN that the trace has of a connection, and of the other end.
+type Numbers struct{ Client, Server uint32 }
 
 // Time is a way to show when an event was.
 type Time uint8

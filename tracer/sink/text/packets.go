@@ -22,19 +22,12 @@ func (s *Sink) segment(e *tracer.Event, g *tracer.Segment) {
 	mark, st := arrow(g.Dir)
 	s.put(st, mark+g.Flags.String())
 	s.to(s.event0+seqAt, len(gap))
-	s.numeral("seq ", g.RelSeq, g.Seq, g.HasRel, &s.seqDigits)
-	if g.Flags.Has(tracer.ACK) {
-		s.to(s.ackAt(), len(gap))
-		s.numeral("ack ", g.RelAck, g.Ack, g.HasRelAck, &s.ackDigits)
-	}
-	if g.Len > 0 {
-		s.to(s.lenAt(), len(gap))
-		n := strconv.Itoa(g.Len)
-		s.lenDigits = max(s.lenDigits, len(n))
-		s.put(plain, "len "+n)
+	acked, ok := s.renumbered(e, g)
+	if !ok {
+		s.numbers(g)
 	}
 	r := rest{s: s, at: s.restAt()}
-	r.add(plain, options(g))
+	r.add(plain, options(g, acked))
 	if showsWindow(g) {
 		r.add(plain, "win "+strconv.FormatUint(uint64(g.Win), 10))
 	}
@@ -46,6 +39,21 @@ func (s *Sink) segment(e *tracer.Event, g *tracer.Segment) {
 	}
 	r.dropped(g.Dropped)
 	r.ends(e)
+}
+
+// numbers writes sequence and acknowledgment number and length in their columns.
+func (s *Sink) numbers(g *tracer.Segment) {
+	s.numeral("seq ", g.RelSeq, g.Seq, g.HasRel, &s.seqDigits)
+	if g.Flags.Has(tracer.ACK) {
+		s.to(s.ackAt(), len(gap))
+		s.numeral("ack ", g.RelAck, g.Ack, g.HasRelAck, &s.ackDigits)
+	}
+	if g.Len > 0 {
+		s.to(s.lenAt(), len(gap))
+		n := strconv.Itoa(g.Len)
+		s.lenDigits = max(s.lenDigits, len(n))
+		s.put(plain, "len "+n)
+	}
 }
 
 func (s *Sink) ackAt() int  { return s.event0 + seqAt + len("seq ") + s.seqDigits + len(gap) }
@@ -128,8 +136,9 @@ func dir(b tracer.Body) tracer.Direction {
 }
 
 // options returns a segment's options in short. Timestamps, which every segment
-// bears, are told on SYNs only.
-func options(g *tracer.Segment) string {
+// bears, are told on SYNs only. acked is the initial number, for display, of what the
+// segment acknowledges.
+func options(g *tracer.Segment, acked uint32) string {
 	var text []byte
 	add := func(words string) {
 		if len(text) > 0 {
@@ -157,7 +166,7 @@ func options(g *tracer.Segment) string {
 		// A block speaks of what the acknowledgment does: the same ISN holds.
 		var isn uint32
 		if g.HasRelAck {
-			isn = g.Ack - g.RelAck
+			isn = g.Ack - g.RelAck - acked
 		}
 		add(strconv.FormatUint(uint64(b.Left-isn), 10) + "-" + strconv.FormatUint(uint64(b.Right-isn), 10))
 	}

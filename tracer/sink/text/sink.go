@@ -31,6 +31,7 @@ type Sink struct {
 	named   bool          // the columns' names are written
 	event0  int           // the column at which events begin
 	conns   conns
+	openers openers
 
 	// The widths of the columns, which only grow.
 	nWidth, timeWidth, labelWidth   int

@@ -60,6 +60,8 @@ func parseOptions(t *testing.T, name string) Options {
 			o.Preamble = true
 		case "width":
 			o.Width = 200
+		case "numbers":
+			o.Numbers = &Numbers{Client: 1000, Server: 8000}
 		case "time":
 			var err error
 			if o.Time, err = ParseTime(value); err != nil {
