@@ -33,6 +33,7 @@ type Conn struct {
 var _ net.Conn = (*Conn)(nil)
 
 func (s *Stack) conn(ep *tcp.Endpoint, wq *waiter.Queue, rec *tracked) *Conn {
+	s.ends.hear(ep, wq)
 	return &Conn{waiting: newWaiting(s.clock, wq), stack: s, ep: ep, rec: rec}
 }
 
@@ -118,6 +119,7 @@ func (c *Conn) handshake(ctx context.Context, remote netip.AddrPort) error {
 	}
 	select {
 	case <-done:
+		c.takeTurn()
 		terr := c.ep.LastError()
 		if !isDead(c.ep.EndpointState()) {
 			return nil // an ICMP error after the handshake is a soft one (RFC 1122, 4.2.3.9)
@@ -224,6 +226,7 @@ func (c *Conn) shutdown(how string, flags tcpip.ShutdownFlags) error {
 		if c.isClosed() {
 			return net.ErrClosed
 		}
+		defer c.stack.ends.tell(c.ep) // what is not read dies with it, and gVisor tells nobody
 		return goError("shutdown", c.ep.Shutdown(flags))
 	}))
 }

@@ -45,11 +45,30 @@ func (d *deadline) set(t time.Time) {
 		return
 	}
 	past := d.past
-	if wait := t.Sub(d.clock.Now()); wait > 0 {
+	if wait := d.until(t); wait > 0 {
 		d.timer = d.clock.AfterFunc(wait, func() { close(past) })
 		return
 	}
 	close(past)
+}
+
+// fromNow is what a time of the machine's is rounded to, for the time that went by between
+// time.Now and here.
+const fromNow = 10 * time.Millisecond
+
+// until is how far off t is, by the stack's clock. A program that knows nothing of that clock,
+// such as net/http, makes its deadlines with time.Now: such a time means a while from now
+// on, and bears the machine's monotonic reading, which tells it apart.
+func (d *deadline) until(t time.Time) time.Duration {
+	now := d.clock.Now()
+	if t == t.Round(0) || now != now.Round(0) { //nolint:revive,staticcheck // == sees the reading, Equal does not
+		return t.Sub(now)
+	}
+	wait := time.Until(t)
+	if wait >= 100*fromNow {
+		wait = wait.Round(fromNow)
+	}
+	return wait
 }
 
 // stop ends the timer.

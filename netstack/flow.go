@@ -254,7 +254,11 @@ func (f *flow) retransmission(s *segment, own, other *half, why string) []string
 // ackNotes are the notes of a pure ACK.
 func (f *flow) ackNotes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
 	switch {
-	case s.seq == own.next-1 && (why == timerKeepalive || s.dir == tracer.In && s.ack == own.ack):
+	case why == timerKeepalive && s.seq == own.next-1:
+		return []string{noteKeepalive}
+	case other.hasAck && other.win == 0 && s.seq == other.ack-1: // Linux's probe has no byte
+		return []string{noteWindowProbe}
+	case s.dir == tracer.In && s.seq == own.next-1 && s.ack == own.ack:
 		return []string{noteKeepalive}
 	case s.ack != own.ack:
 		return nil

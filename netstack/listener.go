@@ -32,11 +32,19 @@ var _ net.Listener = (*Listener)(nil)
 // "host:port" with an IP address or nothing for host. As in Linux, one
 // connection more than the options' backlog may wait to be accepted. Errors are *net.OpError.
 func (s *Stack) Listen(network, address string) (*Listener, error) {
+	return s.ListenBacklog(network, address, s.opts.TCP.Backlog)
+}
+
+// ListenBacklog is Listen with a backlog of its own, 1 to 65535.
+func (s *Stack) ListenBacklog(network, address string, backlog int) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: fmt.Errorf("%s: %w", address, err)}
 	}
 	if err := checkNetwork(network, "tcp", "tcp4", "tcp6"); err != nil {
 		return fail(err)
+	}
+	if backlog < 1 || backlog > maxBacklog {
+		return fail(fmt.Errorf("backlog %d: want 1 to %d", backlog, maxBacklog))
 	}
 	local, err := s.resolve(network, address)
 	if err != nil {
@@ -47,7 +55,7 @@ func (s *Stack) Listen(network, address string) (*Listener, error) {
 	if err != nil {
 		return fail(err)
 	}
-	if err := l.listen(network, local); err != nil {
+	if err := l.listen(network, local, backlog); err != nil {
 		_ = l.rec.call("close").run(func() error { l.ep.Close(); return nil })
 		l.rec.forget()
 		return fail(err)
@@ -60,9 +68,8 @@ func (s *Stack) Listen(network, address string) (*Listener, error) {
 }
 
 // listen sets the socket's options, binds it and lets it listen.
-func (l *Listener) listen(network string, local netip.AddrPort) error {
-	o := l.stack.opts.TCP
-	if err := o.setSocket(l.ep); err != nil {
+func (l *Listener) listen(network string, local netip.AddrPort, backlog int) error {
+	if err := l.stack.opts.TCP.setSocket(l.ep); err != nil {
 		return err
 	}
 	l.ep.SocketOptions().SetReuseAddress(true)
@@ -78,11 +85,11 @@ func (l *Listener) listen(network string, local netip.AddrPort) error {
 		return goError("getsockname", terr)
 	}
 	l.addr = tcpAddr(addrPort(bound))
-	l.rec.listenOn(addrPort(bound), o.Backlog, l.wait.wq)
-	listen := l.rec.call("listen", tracer.Arg{Name: "backlog", Value: int64(o.Backlog)})
+	l.rec.listenOn(addrPort(bound), backlog, l.wait.wq)
+	listen := l.rec.call("listen", tracer.Arg{Name: "backlog", Value: int64(backlog)})
 	return listen.run(func() error {
 		// gVisor starts SYN cookies one connection short of what it is told.
-		return goError("listen", l.ep.Listen(o.Backlog+1))
+		return goError("listen", l.ep.Listen(backlog+1))
 	})
 }
 

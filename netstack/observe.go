@@ -62,6 +62,8 @@ type observer struct {
 	name  string
 	stack *stack.Stack
 	link  *observedLink
+	// subnets are those of the stack's own addresses.
+	subnets []tcpip.Subnet
 
 	mu        sync.RWMutex // guards the maps; nothing is called with it held
 	byEP      map[*tcp.Endpoint]*tracked
@@ -85,12 +87,20 @@ func newObserver(opts Options) *observer {
 		return nil
 	}
 	return &observer{
-		rec: rec, level: opts.Level, name: opts.Name,
+		rec: rec, level: opts.Level, name: opts.Name, subnets: subnetsOf(opts.Addresses),
 		byEP:      map[*tcp.Endpoint]*tracked{},
 		byTuple:   map[tuple]*tracked{},
 		listeners: map[*tracked]struct{}{},
 		syns:      newSYNRing(),
 	}
+}
+
+func subnetsOf(prefixes []netip.Prefix) []tcpip.Subnet {
+	subnets := make([]tcpip.Subnet, len(prefixes))
+	for i, p := range prefixes {
+		subnets[i] = tcpip.AddressWithPrefix{Address: fromAddr(p.Addr()), PrefixLen: p.Bits()}.Subnet()
+	}
+	return subnets
 }
 
 func (o *observer) attach(s *stack.Stack) {

@@ -142,12 +142,21 @@ func (p *packet) segment() segment {
 	}
 }
 
-// receiving records an inbound packet that is not TCP's.
+// notUnicast is why TCP takes no segment for a broadcast or multicast address (RFC 9293, 3.9.2.3).
+const notUnicast = "not for a unicast address"
+
+// receiving records an inbound packet that TCP never sees: another protocol's, or a
+// segment for a broadcast or multicast address, which the stack passes over.
 func (o *observer) receiving(p packet, v verdict) {
 	if o.level < tracer.LevelSegments {
 		return
 	}
 	switch p.proto {
+	case header.TCPProtocolNumber:
+		if s := p.segment(); s.ok && !o.isUnicast(p.dst) {
+			s.dropped = notUnicast
+			o.recordStray(s, v)
+		}
 	case header.UDPProtocolNumber:
 		o.datagram(tracer.In, p.dst, p.src, p.body, p.size, v)
 	case header.ICMPv4ProtocolNumber, header.ICMPv6ProtocolNumber:
@@ -155,6 +164,20 @@ func (o *observer) receiving(p packet, v verdict) {
 			o.rec.Record(tracer.Event{Stack: o.name, Local: hostOf(p.dst), Remote: hostOf(p.src), Body: body})
 		}
 	}
+}
+
+// isUnicast tells whether an address is of one host: no multicast address, and not the
+// broadcast address of all networks or of one of the stack's own.
+func (o *observer) isUnicast(a tcpip.Address) bool {
+	if header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a) || a == header.IPv4Broadcast {
+		return false
+	}
+	for _, s := range o.subnets {
+		if s.IsBroadcast(a) {
+			return false
+		}
+	}
+	return true
 }
 
 // icmpError records an ICMP error and marks the connection that it may end. c is

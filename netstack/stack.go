@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"sync"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
@@ -15,7 +13,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
 	"appliance/tracer"
@@ -27,6 +24,9 @@ const nicID tcpip.NICID = 1
 // defaultBacklog is Listen's where the options name none: what Linux's somaxconn
 // was for decades, and Python's listen() uses.
 const defaultBacklog = 128
+
+// maxBacklog is the longest queue of a listener's.
+const maxBacklog = 65535
 
 // Stack is a TCP/IP stack on a link. It has ARP, NDP, ICMP and ICMPv6 echo, TCP
 // and UDP over IPv4 and IPv6.
@@ -41,6 +41,8 @@ type Stack struct {
 	sockets map[io.Closer]struct{}
 	closed  bool
 	done    chan struct{} // closed when Close is done
+
+	ends ends
 }
 
 // New puts a stack on a link, which it then owns: Close closes the link. It errs
@@ -182,6 +184,7 @@ func (s *Stack) destroy() {
 	s.link.Wait() // before the stack's own: that one waits for the link with a lock that a delivery may need
 	s.stack.Wait()
 	s.obs.wait()
+	s.ends.watchers.Wait()
 }
 
 // own registers an open socket, to be closed with the stack. It errs on a closed stack.
@@ -201,9 +204,6 @@ func (s *Stack) disown(c io.Closer) {
 	s.mu.Unlock()
 }
 
-// drainLook is how often Drain looks.
-const drainLook = 2 * time.Millisecond
-
 // Drain waits until every connection of the stack's is closed or in TIME-WAIT,
 // which needs no program, or until ctx ends: it then returns ctx's error.
 // Listeners do not count.
@@ -214,29 +214,4 @@ func (s *Stack) Drain(ctx context.Context) error {
 // Quiesce is Drain that waits for the end of TIME-WAIT too.
 func (s *Stack) Quiesce(ctx context.Context) error {
 	return s.await(ctx, tracer.Closed, tracer.Listen)
-}
-
-// await waits until every endpoint is in one of the states.
-func (s *Stack) await(ctx context.Context, states ...tracer.State) error {
-	look := time.NewTicker(drainLook)
-	defer look.Stop()
-	for s.others(states) > 0 {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// others is how many endpoints are in none of the states.
-func (s *Stack) others(states []tracer.State) int {
-	n := 0
-	for _, tep := range s.stack.RegisteredEndpoints() {
-		if ep, ok := tep.(*tcp.Endpoint); ok && !slices.Contains(states, rfcState(ep.EndpointState())) {
-			n++
-		}
-	}
-	return n
 }

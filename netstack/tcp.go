@@ -52,7 +52,7 @@ func (o TCPOptions) validate() error {
 		{"mss", o.MSS != 0 && (o.MSS < 64 || o.MSS > 65495), "64 to 65495 bytes"},
 		{"send buffer", o.SendBuffer != 0 && o.SendBuffer < minBuffer, fmt.Sprintf("at least %d bytes", minBuffer)},
 		{"receive buffer", o.RecvBuffer != 0 && o.RecvBuffer < minBuffer, fmt.Sprintf("at least %d bytes", minBuffer)},
-		{"backlog", o.Backlog < 0 || o.Backlog > 65535, "1 to 65535"},
+		{"backlog", o.Backlog < 0 || o.Backlog > maxBacklog, "1 to 65535"},
 		{"MSL", o.MSL < 0, "a time above 0"},
 		{"FIN-WAIT-2 time-out", o.FinWait2 < 0 || o.FinWait2 > tcp.MaxTCPLingerTimeout, "at most " + tcp.MaxTCPLingerTimeout.String()},
 		{"retries", o.Retries < 0, "1 or more"},

@@ -55,6 +55,7 @@ type tracked struct {
 	early      tcp.EndpointState // what the clock hook read before the ends were known
 	cookie     bool              // a child of a SYN cookie's: ESTABLISHED from the start
 	since      time.Duration     // when it entered state
+	hasOpened  bool              // its first change is recorded
 	opened     time.Duration
 	inbox      []arrival // oldest first
 	current    arrival   // the segment processed last
@@ -170,7 +171,7 @@ func (c *tracked) look(via string) {
 	if to == c.state {
 		return // names of gVisor's own within CLOSED
 	}
-	if c.passive && c.opened == 0 { // a child is born of LISTEN
+	if c.passive && !c.hasOpened { // a child is born of LISTEN
 		c.state, c.since = tracer.Listen, c.now()
 	}
 	mids := between(c.state, to)
@@ -187,8 +188,8 @@ func (c *tracked) look(via string) {
 // change records one change of state.
 func (c *tracked) change(to tracer.State, st tcp.EndpointState, via string) {
 	now := c.now()
-	if c.opened == 0 {
-		c.opened = max(now, 1)
+	if !c.hasOpened {
+		c.hasOpened, c.opened = true, now
 		if c.since == 0 {
 			c.since = now
 		}

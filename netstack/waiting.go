@@ -8,15 +8,28 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
+// turnClock is a clock that lets programs go on one at a time: a call that waited, and
+// could go on, waits for its turn, or until stop is closed. package virtual's is one.
+type turnClock interface{ Turn(stop <-chan struct{}) }
+
 // waiting is what sockets have in common: deadlines, an end, and calls that wait.
 type waiting struct {
 	wq              *waiter.Queue
 	readBy, writeBy *deadline
 	closed          chan struct{} // closed by Close
+	turns           turnClock     // nil for programs that go on at once
 }
 
 func newWaiting(c tcpip.Clock, wq *waiter.Queue) waiting {
-	return waiting{wq: wq, readBy: newDeadline(c), writeBy: newDeadline(c), closed: make(chan struct{})}
+	turns, _ := c.(turnClock)
+	return waiting{wq: wq, readBy: newDeadline(c), writeBy: newDeadline(c), closed: make(chan struct{}), turns: turns}
+}
+
+// takeTurn waits for the program's turn, where the clock gives turns.
+func (w *waiting) takeTurn() {
+	if w.turns != nil {
+		w.turns.Turn(w.closed)
+	}
 }
 
 // retry makes a call until it no longer would block, waiting for events in between.
@@ -47,6 +60,7 @@ func (w *waiting) retry(call string, events waiter.EventMask, by *deadline, try 
 		}
 		select {
 		case <-ready:
+			w.takeTurn()
 		case <-by.expired():
 		case <-w.closed:
 		}

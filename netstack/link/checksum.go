@@ -19,6 +19,10 @@ type transportSegment struct {
 	pseudo     uint16 // sum over the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1)
 }
 
+// CompleteChecksum finishes the TCP or UDP checksum of an Ethernet frame whose sender
+// left it to hardware, in place. It tells whether there was one to finish.
+func CompleteChecksum(frame []byte) bool { return completeChecksum([][]byte{frame}) }
+
 // completeChecksum finishes the TCP or UDP checksum of an Ethernet frame whose
 // sender left it to hardware (Linux's CHECKSUM_PARTIAL), in place. The frame lies
 // in parts, its headers within the first. It tells whether there was one to finish.

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"slices"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -21,8 +23,12 @@ type held struct {
 // packets behind, so nobody waits for anybody: no deadlock, even where sending one
 // packet brings the next one on the same goroutine (an echo, over a link that
 // delivers at once).
+//
+// On a clock that lets one thing happen after another (one with a Turn method, as package
+// virtual's), packets of the line that are due at the same time go one a timer.
 type lane struct {
-	clock tcpip.Clock
+	clock  tcpip.Clock
+	single bool // the clock is such a one
 	// send takes the packet. No lock is held, and no two calls overlap.
 	send func(held)
 
@@ -40,7 +46,8 @@ type lane struct {
 }
 
 func newLane(clock tcpip.Clock, send func(held)) *lane {
-	l := &lane{clock: clock, send: send}
+	_, single := clock.(interface{ Turn(stop <-chan struct{}) })
+	l := &lane{clock: clock, single: single, send: send}
 	l.idle.L = &l.mu
 	return l
 }
@@ -99,7 +106,11 @@ func (l *lane) run() {
 		return
 	}
 	l.sending = true
-	for !l.closed {
+	for sent := false; !l.closed; sent = true {
+		if sent && l.single && !l.owes() {
+			l.arm()
+			break
+		}
 		h, ok := l.next()
 		if !ok {
 			l.arm()
@@ -111,6 +122,11 @@ func (l *lane) run() {
 	}
 	l.sending = false
 	l.idle.Broadcast()
+}
+
+// owes tells whether a packet goes now whatever the time. l.mu is held.
+func (l *lane) owes() bool {
+	return len(l.urgent) > 0 || slices.ContainsFunc(l.aside, func(h held) bool { return h.by <= 0 })
 }
 
 // next takes out the packet that goes now, if there is one. l.mu is held.
@@ -169,8 +185,13 @@ func (l *lane) arm() {
 	l.gen++
 	gen := l.gen
 	l.armed = due
-	// At least 1 ns: a clock may run what is due at once on this goroutine.
-	l.timer = l.clock.AfterFunc(max(due.Sub(l.clock.NowMonotonic()), 1), func() { l.fired(gen) })
+	// At least 1 ns: a clock may run what is due at once on this goroutine. One that gives
+	// turns does not, and there the packet is to go at its very time.
+	least := time.Duration(1)
+	if l.single {
+		least = 0
+	}
+	l.timer = l.clock.AfterFunc(max(due.Sub(l.clock.NowMonotonic()), least), func() { l.fired(gen) })
 }
 
 // disarm stops the timer, or notes that it has fired already. l.mu is held.

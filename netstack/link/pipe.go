@@ -2,6 +2,7 @@ package link
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,6 +29,10 @@ type PipeOptions struct {
 	MACs [2]net.HardwareAddr
 	// Names are the ends' names in Info; "" means pipe0 and pipe1.
 	Names [2]string
+	// Clock, when not nil, delivers each frame by a timer of its own, which is due at
+	// once. On a clock that fires one timer at a time when all is at rest, such as package
+	// virtual's, frames then come one at a time too.
+	Clock tcpip.Clock
 }
 
 // pipeState is what both ends share.
@@ -46,8 +51,9 @@ type pipeState struct {
 // while the other end is not attached, or closed, is lost, as on an unplugged cable.
 type Pipe struct {
 	name   string
-	peer   *Pipe
+	peers  []*Pipe // the other end; a hub's, all others
 	shared *pipeState
+	clock  tcpip.Clock // nil for delivery at once
 
 	mu     sync.Mutex
 	mac    tcpip.LinkAddress
@@ -55,6 +61,7 @@ type Pipe struct {
 	disp   stack.NetworkDispatcher
 	closed bool
 	queue  []*stack.PacketBuffer
+	ripe   int // how many of the queue may be delivered now
 
 	wake chan struct{} // holds one token: the queue is worth a look
 	stop chan struct{} // closed by Close
@@ -78,7 +85,7 @@ func NewPipe(o PipeOptions) (a, b *Pipe) {
 		o.MTU = DefaultMTU
 	}
 	shared := &pipeState{}
-	ends := [2]*Pipe{}
+	ends := make([]*Pipe, 2)
 	for i := range ends {
 		mac := tcpip.LinkAddress(o.MACs[i])
 		if mac == "" {
@@ -88,11 +95,11 @@ func NewPipe(o PipeOptions) (a, b *Pipe) {
 			o.Names[i] = [2]string{"pipe0", "pipe1"}[i]
 		}
 		ends[i] = &Pipe{
-			name: o.Names[i], mac: mac, mtu: o.MTU, shared: shared,
+			name: o.Names[i], mac: mac, mtu: o.MTU, shared: shared, clock: o.Clock,
 			wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 		}
 	}
-	ends[0].peer, ends[1].peer = ends[1], ends[0]
+	ends[0].peers, ends[1].peers = ends[1:], ends[:1]
 	return ends[0], ends[1]
 }
 
@@ -104,7 +111,7 @@ func (p *Pipe) Idle() bool { return p.shared.pending.Load() == 0 }
 func (p *Pipe) Info() tracer.LinkInfo {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return tracer.LinkInfo{Kind: "pipe", Name: p.name, MTU: p.mtu, MAC: p.mac.String(), Peer: p.peer.name}
+	return tracer.LinkInfo{Kind: "pipe", Name: p.name, MTU: p.mtu, MAC: p.mac.String(), Peer: p.peers[0].name}
 }
 
 // Done implements Link.
@@ -139,7 +146,9 @@ func (p *Pipe) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 		}
 		p.counters.framesOut.Add(1)
 		p.counters.bytesOut.Add(uint64(pkt.Size()))
-		p.peer.enqueue(pkt)
+		for _, peer := range p.peers {
+			peer.enqueue(pkt)
+		}
 	}
 	return pkts.Len(), nil
 }
@@ -148,17 +157,45 @@ func (p *Pipe) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 // gVisor's buffers are copied when written to.
 func (p *Pipe) enqueue(pkt *stack.PacketBuffer) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closed || p.disp == nil || len(p.queue) >= pipeQueue {
+		p.mu.Unlock()
 		p.counters.rxDrops.Add(1)
 		return
 	}
 	p.shared.pending.Add(1)
 	p.queue = append(p.queue, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: pkt.ToBuffer()}))
+	p.mu.Unlock()
+	if p.clock != nil {
+		p.clock.AfterFunc(0, p.ripen) // the timer of a closed pipe finds nothing to do
+		return
+	}
+	p.ripen()
+}
+
+// ripen lets one more frame be delivered.
+func (p *Pipe) ripen() {
+	p.mu.Lock()
+	p.ripe++
+	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
+}
+
+// take moves the frames that may be delivered to batch.
+func (p *Pipe) take(batch []*stack.PacketBuffer) []*stack.PacketBuffer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.ripe
+	p.ripe = 0
+	if n == len(p.queue) { // all: change places, as no copy is needed
+		batch, p.queue = p.queue, batch[:0]
+		return batch
+	}
+	batch = append(batch[:0], p.queue[:n]...)
+	p.queue = slices.Delete(p.queue, 0, n)
+	return batch
 }
 
 // loop delivers until Close.
@@ -173,9 +210,7 @@ func (p *Pipe) loop() {
 			return
 		case <-p.wake:
 		}
-		p.mu.Lock()
-		batch, p.queue = p.queue, batch[:0]
-		p.mu.Unlock()
+		batch = p.take(batch)
 		for i, pkt := range batch {
 			p.deliver(pkt)
 			pkt.DecRef()
