@@ -18,6 +18,7 @@
 //     it ends. A holder whose socket is deleted ends by itself.
 //   - [NewTemporary] makes unnamed namespaces that only this process holds, so that
 //     even SIGKILL leaves nothing; inside [ReexecInUserNS] it needs no privilege.
+//     With [Options.AppAddresses] its other side is a Linux host too.
 //
 // Rules. The program's main must call [RunHolderIfAsked] before anything else (and
 // [RegisterOpener] before that), since holder and probes are re-executions of it.

@@ -28,6 +28,13 @@ func (l held) do(func() error) error {
 		l.info.Name, l.info.Holder)
 }
 
+func (l held) doApp(fn func() error) error { return l.do(fn) }
+
+func (l held) execApp(context.Context, Command) (int, error) {
+	return 126, fmt.Errorf("lab: %s is held by process %d, which runs commands on the Linux side only: use a lab that root has made, or a temporary one",
+		l.info.Name, l.info.Holder)
+}
+
 func (l held) exec(ctx context.Context, c Command) (int, error) {
 	path, err := lookup(c)
 	if err != nil {

@@ -338,6 +338,7 @@ func TestInside(t *testing.T) {
 		t.Errorf("uid %d, privileged %v: want root of no more than a namespace", os.Geteuid(), Privileged())
 	}
 	testTemporary(t, Veth)
+	testBothLinux(t)
 	if err := os.WriteFile(done, nil, 0o600); err != nil {
 		t.Error(err)
 	}

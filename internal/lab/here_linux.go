@@ -25,11 +25,32 @@ type here struct {
 }
 
 func (l here) exec(ctx context.Context, c Command) (int, error) {
+	return execIn(ctx, l.info.HostNetNS, c)
+}
+
+func (l here) execApp(ctx context.Context, c Command) (int, error) {
+	ns, err := l.appNetNS()
+	if err != nil {
+		return 126, err
+	}
+	return execIn(ctx, ns, c)
+}
+
+// appNetNS is the namespace of the appliance's side, where that is one of its own.
+func (l here) appNetNS() (string, error) {
+	if l.info.Kind == TAP {
+		return "", fmt.Errorf("lab: the appliance's side of %s: a %s has no namespace of its own there: use %s", l.info.Name, TAP, Veth)
+	}
+	return l.info.AppNetNS, nil
+}
+
+// execIn runs a command in the namespace of that path.
+func execIn(ctx context.Context, netns string, c Command) (int, error) {
 	path, err := lookup(c)
 	if err != nil {
 		return 127, err
 	}
-	ns, err := openNS(l.info.HostNetNS)
+	ns, err := openNS(netns)
 	if err != nil {
 		return 126, err
 	}
@@ -140,8 +161,18 @@ func supervise(ctx context.Context, c Command, signals <-chan os.Signal, done <-
 	}
 }
 
-func (l here) do(fn func() error) error {
-	ns, err := openNS(l.info.HostNetNS)
+func (l here) do(fn func() error) error { return doIn(l.info.HostNetNS, fn) }
+
+func (l here) doApp(fn func() error) error {
+	ns, err := l.appNetNS()
+	if err != nil {
+		return err
+	}
+	return doIn(ns, fn)
+}
+
+func doIn(netns string, fn func() error) error {
+	ns, err := openNS(netns)
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,10 @@ type Options struct {
 	// Addresses are the Linux side's, each with its prefix length; none means
 	// [DefaultAddresses].
 	Addresses []netip.Prefix
+	// AppAddresses make the appliance's side a Linux host as well, with these
+	// addresses, whose kernel answers there: for two ends that are both Linux
+	// ([Lab.ExecApp], [Lab.DoApp]). Only [NewTemporary] takes them, for [Veth].
+	AppAddresses []netip.Prefix
 }
 
 // DefaultAddresses are the Linux side's: 192.168.12.1/24 and fd00:12::1/64.
@@ -77,6 +81,7 @@ type Info struct {
 	AppInterface  string         `json:"app_interface,omitempty"`
 	MTU           int            `json:"mtu,omitempty"`
 	Addresses     []netip.Prefix `json:"addresses,omitempty"`
+	AppAddresses  []netip.Prefix `json:"app_addresses,omitempty"`
 	// Problem says what is wrong with a lab that [List] found and that does not work;
 	// "" for one that does.
 	Problem string `json:"problem,omitempty"`
@@ -99,8 +104,10 @@ type Lab struct {
 // backend is what the three sorts of lab do differently.
 type backend interface {
 	exec(ctx context.Context, c Command) (int, error)
+	execApp(ctx context.Context, c Command) (int, error)
 	openLink(ctx context.Context, args json.RawMessage) (*Opened, error)
 	do(fn func() error) error
+	doApp(fn func() error) error
 	close() error
 }
 
@@ -172,6 +179,20 @@ func (l *Lab) Exec(ctx context.Context, c Command) (exitCode int, err error) {
 // own) is the Linux host's. It returns fn's error. A lab with a holder refuses: use
 // [Lab.Exec].
 func (l *Lab) Do(fn func() error) error { return l.impl.do(fn) }
+
+// ExecApp is [Lab.Exec] on the appliance's side of a veth lab, for a lab with
+// [Options.AppAddresses] and for tools that look at the interface there. A lab with
+// a holder refuses.
+func (l *Lab) ExecApp(ctx context.Context, c Command) (exitCode int, err error) {
+	if len(c.Argv) == 0 || c.Argv[0] == "" {
+		return 127, errors.New("lab: exec: no command given")
+	}
+	return l.impl.execApp(ctx, c)
+}
+
+// DoApp is [Lab.Do] on the appliance's side of a veth lab. A lab with a holder
+// refuses.
+func (l *Lab) DoApp(fn func() error) error { return l.impl.doApp(fn) }
 
 // OpenLink has the registered [Opener] open the appliance's end: here, or in the
 // lab's holder, from which the files then come. args is for the Opener.

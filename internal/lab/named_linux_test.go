@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -270,5 +272,79 @@ func testTemporary(t *testing.T, kind Kind) {
 	// The poller's own descriptors may have come meanwhile: at most three.
 	if len(after) > len(before)+3 {
 		t.Errorf("%d descriptors before, %d after", len(before), len(after))
+	}
+}
+
+func TestTemporaryBothLinux(t *testing.T) {
+	needRoot(t)
+	testBothLinux(t)
+}
+
+// testBothLinux: with addresses on the appliance's side the kernel answers there,
+// and what runs on that side is that host's.
+func testBothLinux(t *testing.T) {
+	t.Helper()
+	needTool(t, "ip")
+	app := []netip.Prefix{netip.MustParsePrefix("192.168.12.53/24"), netip.MustParsePrefix("fd00:12::53/64")}
+	l, err := NewTemporary(t.Context(), Options{AppAddresses: app, MTU: 1400})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if got := l.Info().AppAddresses; !slices.Equal(got, app) {
+		t.Errorf("the appliance's side has %v", got)
+	}
+	testHostSide(t, l, 1400, "192.168.12.1/24", "fd00:12::1/64")
+	var out strings.Builder
+	if code, err := l.ExecApp(t.Context(), Command{Argv: []string{"ip", "-j", "addr"}, Stdout: &out}); code != 0 || err != nil {
+		t.Fatalf("ip: %d, %v", code, err)
+	}
+	all := parseIPAddr(t, out.String())
+	if got := all["app0"].global(t); !slices.Equal(got, []string{"192.168.12.53/24", "fd00:12::53/64"}) || all["app0"].MTU != 1400 {
+		t.Errorf("app0 has %v, MTU %d", got, all["app0"].MTU)
+	}
+	if lo := all["lo"]; !slices.Contains(lo.Flags, "UP") {
+		t.Errorf("lo is %+v, want it up", lo)
+	}
+	for _, address := range []string{"192.168.12.53:0", "[fd00:12::53]:0"} {
+		var ln net.Listener
+		if err := l.DoApp(func() (err error) { ln, err = net.Listen("tcp", address); return err }); err != nil {
+			t.Fatalf("listen on the appliance's side: %v", err)
+		}
+		defer ln.Close()
+		err := l.Do(func() error {
+			c, err := net.DialTimeout("tcp", ln.Addr().String(), 10*time.Second)
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		})
+		if err != nil {
+			t.Errorf("connect from the Linux side: %v", err)
+		}
+	}
+	for o, want := range map[*Options]string{
+		{Kind: TAP, AppAddresses: app}:     "no second interface",
+		{AppAddresses: DefaultAddresses()}: "twice",
+		{AppAddresses: []netip.Prefix{{}}}: "bad address",
+	} {
+		if l, err := NewTemporary(t.Context(), *o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, %v, want %q", o, l, err, want)
+		}
+	}
+}
+
+func TestTemporaryTAPHasNoAppSide(t *testing.T) {
+	needRoot(t)
+	l, err := NewTemporary(t.Context(), Options{Kind: TAP})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.DoApp(func() error { return nil }); err == nil || !strings.Contains(err.Error(), "namespace of its own") {
+		t.Errorf("do: %v", err)
+	}
+	if code, err := l.ExecApp(t.Context(), Command{Argv: []string{"true"}}); err == nil || code != 126 {
+		t.Errorf("exec: %d, %v", code, err)
 	}
 }

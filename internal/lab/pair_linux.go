@@ -78,7 +78,8 @@ func (b *builder) did(format string, args ...any) {
 // quieten sets what interfaces made from now on take over. On the Linux side: IPv6
 // on, no duplicate address detection, no router solicitations, no autoconfiguration. The link-local
 // address stays: without one the kernel could not probe its neighbours. On the
-// appliance's side: no IPv6, no forwarding, so that the kernel there never answers.
+// appliance's side: no IPv6, no forwarding, so that the kernel there never answers;
+// unless it is a Linux host too.
 func (b *builder) quieten() error {
 	host := []sysctl{
 		{"ipv6/conf/all/disable_ipv6", "0"},
@@ -89,10 +90,12 @@ func (b *builder) quieten() error {
 		{"ipv6/conf/default/accept_dad", "0"},
 		{"ipv6/conf/default/dad_transmits", "0"},
 	}
-	if err := b.set(b.host, host); err != nil {
-		return err
+	for _, e := range b.linuxEnds() {
+		if err := b.set(e.ns, host); err != nil {
+			return err
+		}
 	}
-	if b.app == nil {
+	if b.app == nil || len(b.spec.AppAddrs) > 0 {
 		return nil
 	}
 	return b.set(b.app, []sysctl{
@@ -145,11 +148,16 @@ func (b *builder) warn(w string) {
 }
 
 func (b *builder) loopback() error {
-	lo, err := b.hostH.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
+	for _, e := range b.linuxEnds() {
+		lo, err := e.h.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("find lo: %w", err)
+		}
+		if err := b.linkUp(e.h, lo); err != nil {
+			return err
+		}
 	}
-	return b.linkUp(b.hostH, lo)
+	return nil
 }
 
 func (b *builder) linkUp(h *netlink.Handle, l netlink.Link) error {
@@ -227,73 +235,6 @@ func (b *builder) linkMTU(h *netlink.Handle, name string) error {
 		return fmt.Errorf("set %s's MTU to %d: %w", name, b.spec.MTU, err)
 	}
 	b.did("set %s's MTU to %d", name, b.spec.MTU)
-	return nil
-}
-
-func (b *builder) addresses(old []netip.Prefix) error {
-	name := b.spec.hostInterface()
-	conf := "ipv6/conf/" + name + "/"
-	err := b.set(b.host, []sysctl{
-		{conf + "disable_ipv6", "0"},
-		{conf + "accept_ra", "0"},
-		{conf + "autoconf", "0"},
-		{conf + "router_solicitations", "0"},
-		{conf + "accept_dad", "0"},
-		{conf + "dad_transmits", "0"},
-	})
-	if err != nil {
-		return err
-	}
-	l, err := b.hostH.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", name, err)
-	}
-	list, err := b.hostH.AddrList(l, netlink.FAMILY_ALL)
-	if err != nil {
-		return fmt.Errorf("list %s's addresses: %w", name, err)
-	}
-	has := map[netip.Prefix]netlink.Addr{}
-	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			ones, _ := a.Mask.Size()
-			has[netip.PrefixFrom(ip.Unmap(), ones)] = a
-		}
-	}
-	for _, a := range old {
-		if have, ok := has[a]; ok && !slices.Contains(b.spec.Addrs, a) {
-			if err := b.hostH.AddrDel(l, &have); err != nil {
-				return fmt.Errorf("remove %s from %s: %w", a, name, err)
-			}
-			b.did("removed %s from %s", a, name)
-		}
-	}
-	for _, a := range b.spec.Addrs {
-		if _, ok := has[a]; ok {
-			continue
-		}
-		if err := b.addAddress(l, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// addAddress adds a to l, usable at once: without duplicate address detection
-// (RFC 4862, 5.4), as nobody else is on this link.
-func (b *builder) addAddress(l netlink.Link, a netip.Prefix) error {
-	addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.Addr().AsSlice(), Mask: net.CIDRMask(a.Bits(), a.Addr().BitLen())}}
-	if a.Addr().Is6() {
-		addr.Flags = unix.IFA_F_NODAD
-	}
-	err := b.hostH.AddrReplace(l, addr)
-	if a.Addr().Is6() && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)) {
-		b.warn(fmt.Sprintf("no IPv6: add %s to %s: %v: this kernel has IPv6 turned off", a, l.Attrs().Name, err))
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("add %s to %s: %w", a, l.Attrs().Name, err)
-	}
-	b.did("added %s to %s", a, l.Attrs().Name)
 	return nil
 }
 

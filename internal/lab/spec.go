@@ -2,6 +2,7 @@ package lab
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -17,6 +18,9 @@ type spec struct {
 	Kind  Kind           `json:"kind,omitempty"`
 	MTU   int            `json:"mtu,omitempty"`
 	Addrs []netip.Prefix `json:"addrs,omitempty"`
+	// AppAddrs are the appliance's side's, of a temporary lab whose both ends are
+	// Linux: such a lab has no mark.
+	AppAddrs []netip.Prefix `json:"-"`
 }
 
 const (
@@ -45,6 +49,9 @@ func checkName(name string) (string, error) {
 
 // want says what o asks of a lab that now is have; nil for one that is not.
 func want(o Options, have *spec) (spec, error) {
+	if len(o.AppAddresses) > 0 {
+		return spec{}, errors.New("addresses on the appliance's side: only a temporary lab takes them: a lab that is up belongs to the appliance")
+	}
 	w := spec{Name: o.Name, Kind: Veth, MTU: DefaultMTU, Addrs: DefaultAddresses()}
 	if have != nil {
 		w = *have
@@ -69,9 +76,12 @@ func (s spec) check() error {
 	if s.Kind != Veth && s.Kind != TAP {
 		return fmt.Errorf("bad kind %q: use %s or %s", s.Kind, Veth, TAP)
 	}
+	if s.Kind == TAP && len(s.AppAddrs) > 0 {
+		return fmt.Errorf("addresses on the appliance's side: a %s has no second interface to give them to: use %s", TAP, Veth)
+	}
 	minMTU := 68 // RFC 791, 3.2
 	seen := map[netip.Addr]bool{}
-	for _, a := range s.Addrs {
+	for _, a := range slices.Concat(s.Addrs, s.AppAddrs) {
 		switch {
 		case !a.IsValid():
 			return fmt.Errorf("bad address %q: use an address with its prefix length, such as 192.168.12.1/24", a)
@@ -141,7 +151,7 @@ func (s spec) appInterface() string {
 
 func (s spec) info() Info {
 	return Info{
-		Name: s.Name, Kind: s.Kind, MTU: s.MTU, Addresses: s.Addrs,
+		Name: s.Name, Kind: s.Kind, MTU: s.MTU, Addresses: s.Addrs, AppAddresses: s.AppAddrs,
 		HostInterface: s.hostInterface(), AppInterface: s.appInterface(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -26,14 +27,21 @@ func (t *temporary) close() error {
 // NewTemporary makes a lab in namespaces without a name, for this process alone: it
 // is gone after [Lab.Close], and also when the process ends in any other way. It
 // needs CAP_SYS_ADMIN and CAP_NET_ADMIN, which [ReexecInUserNS] gives. o.Name is only
-// for messages. The paths of its namespaces hold in this process.
+// for messages. The paths of its namespaces hold in this process. With
+// o.AppAddresses both of its ends are Linux hosts.
 func NewTemporary(ctx context.Context, o Options) (*Lab, error) {
 	name, err := checkName(o.Name)
 	if err != nil {
 		return nil, err
 	}
 	o.Name = name
+	app := slices.Clone(o.AppAddresses)
+	o.AppAddresses = nil
 	w, err := want(o, nil)
+	if err == nil {
+		w.AppAddrs = app
+		err = w.check()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lab: make a temporary lab: %w", err)
 	}
