@@ -1,5 +1,5 @@
-// Package configs holds the example configurations, so that the command has them
-// wherever it runs. It holds nothing else.
+// Package configs holds the example configurations and the documented sequences, so that
+// the command has them wherever it runs. It holds nothing else.
 package configs
 
 import "embed"
@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed *.yaml
 var FS embed.FS
+
+// Sequences has each documented sequence as "sequences/handshake.yaml".
+//
+//go:embed sequences/*.yaml
+var Sequences embed.FS
