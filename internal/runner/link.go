@@ -19,7 +19,7 @@ type warner interface{ Warnings() []string }
 
 // openLink opens the link that the configuration names, without impairment.
 func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, error) {
-	mac := stableMAC(c.Addresses)
+	mac := StableMAC(c.Addresses)
 	if c.Link.MAC != "" {
 		var err error
 		if mac, err = net.ParseMAC(string(c.Link.MAC)); err != nil {
@@ -41,11 +41,11 @@ func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, err
 	})
 }
 
-// stableMAC is the MAC address of an appliance that is given none, locally
+// StableMAC is the MAC address of an appliance that is given none, locally
 // administered: the same in every run with the same IP addresses. A new one each time
 // would leave the peer's neighbour cache wrong, and the peer unable to reach an
 // appliance that was started again, for half a minute and more.
-func stableMAC(addresses []netip.Prefix) net.HardwareAddr {
+func StableMAC(addresses []netip.Prefix) net.HardwareAddr {
 	h := fnv.New64a()
 	for _, p := range addresses {
 		b, _ := p.Addr().MarshalBinary() // it does not err
@@ -86,6 +86,15 @@ func nameFlag(name string) string {
 		return ""
 	}
 	return " --name " + name
+}
+
+// OpenLabEnd opens the appliance's end of a lab, for a stack with these addresses and
+// the MAC address of [StableMAC]; the veth peer's offloads are off until it is closed. main
+// must have registered [OpenLabLink].
+func OpenLabEnd(ctx context.Context, l *lab.Lab, addresses []netip.Prefix) (link.Link, error) {
+	c := config.Default()
+	c.Addresses = addresses
+	return openLabLink(ctx, c, l, StableMAC(addresses))
 }
 
 // labLink is a link whose descriptor came from a lab, which has something to undo.
