@@ -165,17 +165,10 @@ func dashed(name string) string {
 // names. A flag behind an argument is one that the framework takes for an argument:
 // it is refused, unless "--" stands before it.
 func arguments(c *cli.Context, names ...string) ([]string, error) {
-	args := c.Args().Slice()
-	for i, a := range args {
-		if a == "--" {
-			args = append(args[:i:i], args[i+1:]...)
-			break
-		}
-		if i > 0 && len(a) > 1 && a[0] == '-' {
-			return nil, usageErr("%s%s stands behind the argument %q: flags go before arguments", where(c), a, args[i-1])
-		}
-	}
+	args, err := anyArguments(c)
 	switch {
+	case err != nil:
+		return nil, err
 	case len(args) < len(names):
 		return nil, usageErr("%s%s is missing: usage: %s", where(c), names[len(args)], usageOf(c, names))
 	case len(args) > len(names) && len(names) == 0:
@@ -224,4 +217,18 @@ func choiceFlag(names, usage string, words ...string) *cli.GenericFlag {
 // outputFlag is -o, of commands that print data.
 func outputFlag(words ...string) *cli.GenericFlag {
 	return choiceFlag("output,o", "form of the output", words...)
+}
+
+// anyArguments returns the arguments, as many as there are. It errs on flags behind them.
+func anyArguments(c *cli.Context) ([]string, error) {
+	args := c.Args().Slice()
+	for i, a := range args {
+		if a == "--" {
+			return append(args[:i:i], args[i+1:]...), nil
+		}
+		if i > 0 && len(a) > 1 && a[0] == '-' {
+			return nil, usageErr("%s%s stands behind the argument %q: flags go before arguments", where(c), a, args[i-1])
+		}
+	}
+	return args, nil
 }
