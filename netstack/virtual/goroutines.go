@@ -99,9 +99,10 @@ func (g goroutine) blocked() bool {
 		return bytes.HasPrefix(g.frames, []byte("os/signal.signal_recv(")) ||
 			bytes.HasPrefix(g.frames, []byte("runtime/pprof.readProfile("))
 	case "semacquire":
-		// A lock of the runtime's own, such as that for stopping the world, is free as soon
-		// as the one who asks here is done: runtime.GC, runtime.Stack, runtime/metrics.Read.
-		return !bytes.HasPrefix(g.frames, []byte("runtime"))
+		// The runtime waits so too, in functions that a trace leaves out: to begin a garbage
+		// collection in the midst of an allocation, or to stop the world. What it waits for may
+		// be the very one who asks here. A program's semaphores are in these packages.
+		return bytes.HasPrefix(g.frames, []byte("sync.")) || bytes.HasPrefix(g.frames, []byte("internal/"))
 	default:
 		return blockedStates[g.state]
 	}
@@ -134,7 +135,7 @@ func (g goroutine) where() string {
 
 func meansOfWaiting(function string) bool {
 	for _, pkg := range []string{
-		"runtime.", "sync.", "internal/", "syscall.", "os/signal.", "time.",
+		"runtime.", "sync.", "sync/atomic.", "internal/", "syscall.", "os/signal.", "time.",
 		"gvisor.dev/gvisor/pkg/sleep.", "gvisor.dev/gvisor/pkg/sync.",
 	} {
 		if strings.HasPrefix(function, pkg) {
