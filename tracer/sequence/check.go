@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"slices"
 	"time"
 
 	"appliance/tracer"
@@ -43,9 +44,32 @@ func senseCauses(j *judge) *Mismatch {
 			if j.seen[k].end == j.seen[i].end && g.Dir != tracer.In || g.Dropped != "" {
 				return j.amiss(i, "a segment that came to change the state", "#"+number(b.Cause.N)+" did not come to this end")
 			}
+			if fin, sent := j.finOf(i); sent && acksFIN(b) && !g.Flags.Has(tracer.RST) && (!g.Flags.Has(tracer.ACK) || j.seen[k].ack.n <= fin) {
+				return j.amiss(i, "a segment that acknowledges the FIN", "#"+number(b.Cause.N)+" does not")
+			}
 		}
 	}
 	return nil
+}
+
+// acksFIN tells whether a change says that the end's own FIN was acknowledged (RFC 9293, 3.10.7.4).
+func acksFIN(b *tracer.StateChange) bool {
+	return b.To == tracer.FinWait2 || b.From == tracer.Closing || b.From == tracer.LastAck ||
+		b.From == tracer.FinWait1 && b.To == tracer.TimeWait
+}
+
+// finOf returns the number of the FIN that the end of a state change has sent before it.
+func (j *judge) finOf(i int) (n uint32, sent bool) {
+	s := &j.seen[i]
+	where := j.whereSeen(s.end)
+	for k := range i {
+		g, ok := j.in.Events[k].Body.(*tracer.Segment)
+		if ok && j.seen[k].end == where && j.seen[k].slot == s.slot && g.Flags.Has(tracer.FIN) && j.seen[k].seq.rel &&
+			(g.Dir == tracer.Out) == (where == s.end) {
+			n, sent = j.seen[k].seq.n+size(g)-1, true
+		}
+	}
+	return n, sent
 }
 
 // senseStates holds that each connection's states are a chain, from CLOSED or out of a listener,
@@ -140,9 +164,14 @@ func senseNumbers(j *judge) *Mismatch {
 		}
 		own, other := half{s.slot, s.end, g.Dir}, half{s.slot, s.end, opposite(g.Dir)}
 		if g.Flags.Has(tracer.SYN) {
+			if known := isns[own]; len(known) > 0 && !slices.Contains(known, g.Seq) && !j.begins(i) {
+				return j.amiss(i, "a SYN that is sent again as it was", "its seq is "+number(g.Seq)+" on the wire, and it was "+number(known[0]))
+			}
 			isns[own] = append(isns[own], g.Seq)
 		}
 		switch o := &g.Opts; {
+		case g.Len < 0:
+			return j.amiss(i, "a length of 0 or more", "it is "+number(g.Len))
 		case g.HasRel && !fits(own, g.Seq-g.RelSeq):
 			return j.amiss(i, "a relative seq that counts from the SYN's", "seq is "+number(g.RelSeq)+" and "+number(g.Seq)+" on the wire, which is another initial number")
 		case g.HasRelAck && !fits(other, g.Ack-g.RelAck):
@@ -156,6 +185,18 @@ func senseNumbers(j *judge) *Mismatch {
 		}
 	}
 	return nil
+}
+
+// begins tells whether a SYN may have another initial number than those before it: a script's
+// may, and a SYN cookie is made anew.
+func (j *judge) begins(i int) bool {
+	g, s := j.in.Events[i].Body.(*tracer.Segment), &j.seen[i]
+	from := s.end
+	if g.Dir == tracer.In {
+		from = 1 - from
+	}
+	return hasNote(g.Notes, "syn-cookie") || j.slots[s.slot].flood || j.slots[s.slot].stray ||
+		g.Dir == tracer.In && !j.ends[from].states // a script
 }
 
 // senseVariables holds that variables are told of an event of the same connection before them.

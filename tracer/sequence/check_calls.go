@@ -46,7 +46,7 @@ func checkCalls(j *judge) *Mismatch {
 			}
 		}
 		if c.Phase != tracer.PhaseEnter {
-			if why := movedWhy(c, j.enterOf(i)); why != "" {
+			if why := movedWhy(c, j.enterOf(i), j.ends[j.seen[i].end].own); why != "" {
 				return j.amiss(i, "bytes that the call can have moved", why)
 			}
 		}
@@ -63,7 +63,7 @@ func (j *judge) enterOf(i int) *tracer.Call {
 }
 
 // movedWhy says why a call cannot have moved the bytes that it says; "" where it can.
-func movedWhy(c, enter *tracer.Call) string {
+func movedWhy(c, enter *tracer.Call, own bool) string {
 	asked, known := intArg(enter, map[string]string{"send": "bytes", "recv": "bufsize"}[c.Name])
 	switch {
 	case !moves(c.Name) && c.Bytes != -1:
@@ -73,6 +73,8 @@ func movedWhy(c, enter *tracer.Call) string {
 		return "it says " + number(c.Bytes)
 	case known && int64(c.Bytes) > asked:
 		return "it says " + number(c.Bytes) + ", and was asked for " + number(int(asked))
+	case c.Name == "send" && own && known && c.Error == "" && int64(c.Bytes) != asked:
+		return "it says " + number(c.Bytes) + ", and a send of the appliance's succeeds once it has taken all " + number(int(asked))
 	case c.Name == "recv" && c.Error != "" && c.Bytes > 0:
 		return "it failed, and says " + number(c.Bytes)
 	}
@@ -229,9 +231,6 @@ func (j *judge) acceptSense(c *callRecord, accepted map[int]bool) *Mismatch {
 
 // failedWhy says why a call fails too early; "" where it does not.
 func (j *judge) failedWhy(c *callRecord) string {
-	if !j.ends[c.end].own {
-		return ""
-	}
 	has := func(words ...string) bool {
 		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(c.err, w) })
 	}

@@ -9,11 +9,11 @@ import (
 // stream is what a trace has shown of one direction of a connection, at one end. Numbers count
 // from the SYN's, which has 0.
 type stream struct {
-	spans  []span // what has been seen, apart and in order
-	next   uint32 // after the highest
-	fin    uint32 // the FIN's number
+	spans  []span          // what has been seen, apart and in order
+	ends   map[uint32]bool // where segments ended
+	next   uint32          // after the highest
+	fin    uint32          // the FIN's number
 	hasFin bool
-	known  bool // anything was seen
 }
 
 // span is [left, right) in sequence space.
@@ -24,7 +24,10 @@ func (s *stream) add(left, right uint32, fin bool) {
 	if fin {
 		s.fin, s.hasFin = right-1, true
 	}
-	s.known = true
+	if s.ends == nil {
+		s.ends = map[uint32]bool{}
+	}
+	s.ends[right] = true
 	s.next = max(s.next, right)
 	if left == right {
 		return
@@ -41,6 +44,9 @@ func (s *stream) add(left, right uint32, fin bool) {
 	}
 	s.spans = slices.Replace(s.spans, i, k, span{left, right})
 }
+
+// borders tells whether a number is where a segment ended: a receiver takes segments whole.
+func (s *stream) borders(n uint32) bool { return n == 1 || s.ends[n] }
 
 // inOrder returns the number after the last that has come without a gap from the first.
 func (s *stream) inOrder() uint32 {
@@ -85,6 +91,7 @@ type flow struct {
 	in, out  map[ofEnd]*stream // as the end's own segments show them, or the other end's
 	asked    map[ofEnd]int     // by send's enters, bytes
 	unbound  map[ofEnd]bool    // a send that does not say how many
+	sent     map[ofEnd]int     // the last byte that has gone out, counted from 1
 	read     map[ofEnd]int     // by recv's returns
 	shut     map[ofEnd]bool    // close or shutdown has been called
 	acked    map[ofEnd]uint32  // by the segments that it sent
@@ -97,7 +104,7 @@ type flow struct {
 func senseFlow(j *judge) *Mismatch {
 	f := &flow{
 		j: j, in: map[ofEnd]*stream{}, out: map[ofEnd]*stream{}, asked: map[ofEnd]int{}, unbound: map[ofEnd]bool{},
-		read: map[ofEnd]int{}, shut: map[ofEnd]bool{}, acked: map[ofEnd]uint32{}, deafened: map[ofEnd]bool{},
+		sent: map[ofEnd]int{}, read: map[ofEnd]int{}, shut: map[ofEnd]bool{}, acked: map[ofEnd]uint32{}, deafened: map[ofEnd]bool{},
 	}
 	for i := range j.in.Events {
 		s := &j.seen[i]
@@ -179,14 +186,36 @@ func (f *flow) beyondWhy(i int, g *tracer.Segment, seen *stream) string {
 		return ""
 	case g.Dir == tracer.Out && s.ack.n > has.inOrder():
 		return "it acknowledges up to " + number(s.ack.n) + ", and what has come in order ends at " + number(has.inOrder())
+	case g.Dir == tracer.Out && f.j.ends[s.end].own && !has.borders(s.ack.n):
+		return "it acknowledges up to " + number(s.ack.n) + ", which is in the middle of what came"
+	case g.Dir == tracer.Out && f.j.ends[s.end].own && isBareACK(g) && !isProbe(g) && s.seq.rel && s.seq.n != seen.next:
+		return "seq is " + number(s.seq.n) + ", and what comes next is " + number(seen.next) + " (SND.NXT)"
 	case g.Dir == tracer.In && other != nil && s.ack.n > other.next:
 		return "it acknowledges up to " + number(s.ack.n) + ", and what was sent ends at " + number(other.next)
+	case g.Dir == tracer.In && other != nil && g.Dropped == "" && !other.borders(s.ack.n):
+		return "it acknowledges up to " + number(s.ack.n) + ", which is in the middle of what was sent"
+	case g.Dir == tracer.In && isBareACK(g) && !isProbe(g) && s.seq.rel && g.Dropped == "" && !f.j.sentFrom(i):
+		return "seq is " + number(s.seq.n) + ", and nothing that the other end sends ends there"
 	case g.Dir == tracer.Out && s.ack.n < f.acked[from]:
 		return "it acknowledges less than the one before it, " + number(f.acked[from])
 	case g.Dir == tracer.Out:
 		f.acked[from] = s.ack.n
 	}
 	return ""
+}
+
+// sentFrom tells whether a segment that came from the other end begins where another of its
+// segments ends: one that came before it, or that the link held up or dropped.
+func (j *judge) sentFrom(i int) bool {
+	s := &j.seen[i]
+	for k := range j.in.Events {
+		g, ok := j.in.Events[k].Body.(*tracer.Segment)
+		if ok && g.Dir == tracer.In && j.seen[k].end == s.end && j.seen[k].slot == s.slot && size(g) > 0 &&
+			j.seen[k].seq.n+size(g) == s.seq.n && (k < i || moved(g.Notes)) {
+			return true
+		}
+	}
+	return false
 }
 
 // begins tells whether a SYN begins a stream anew: nothing but other SYNs has been seen of it.
@@ -237,33 +266,31 @@ func (f *flow) sends(i int, g *tracer.Segment, from ofEnd, right uint32) *Mismat
 	if fin {
 		last--
 	}
+	if g.Len > 0 {
+		f.sent[from] = max(f.sent[from], int(last)-1)
+	}
 	if g.Len > 0 && !f.unbound[from] && int64(last)-1 > int64(f.asked[from]) {
 		return f.j.amiss(i, "data after the send that takes it", "it goes up to byte "+number(last-1)+
 			", and only "+number(f.asked[from])+" have been given to send")
 	}
-	if fin && !f.shut[from] && !exits(f.j.in.Run, endNames[from.end]) {
+	if fin && !f.shut[from] && !f.j.exits(from.end) {
 		return f.j.amiss(i, "a FIN after close or shutdown", "neither has been called")
 	}
 	return nil
 }
 
-// exits tells whether a program of the end's ends without close: the kernel closes for it.
-func exits(r *Run, end End) bool {
-	for who, steps := range r.Programs {
-		if len(who) == 0 || End(who[:1]) != end {
-			continue
-		}
-		if slices.ContainsFunc(steps, func(s Step) bool { return s.Do == Exit || s.Do == Kill }) {
-			return true
-		}
-	}
-	return false
+// exits tells whether an end's program ends without close: the kernel closes for it.
+func (j *judge) exits(end int) bool {
+	steps, _, _ := j.in.Run.Program(endNames[end], j.in.Players[endNames[end]])
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Do == Exit || s.Do == Kill })
 }
 
 // notes holds that a segment's notes are true, as far as the end's own segments show it.
 func (f *flow) notes(i int, g *tracer.Segment, seen *stream, left, right uint32) *Mismatch {
 	rule := "notes that are true"
 	switch {
+	case g.Dir == tracer.In && g.Dropped != "" && hasNote(g.Notes, "retransmission"):
+		return f.j.amiss(i, rule, "it was dropped before anything could tell")
 	case g.Dir == tracer.In && (hasNote(g.Notes, "fast-retransmit") || hasNote(g.Notes, "syn-cookie")):
 		return f.j.amiss(i, rule, "only who sends it can know that")
 	case hasNote(g.Notes, "fast-retransmit") && !hasNote(g.Notes, "retransmission"):
@@ -306,10 +333,19 @@ func (f *flow) call(i int, c *tracer.Call) *Mismatch {
 			f.deafened[key] = f.deafened[key] || how == "SHUT_RD" || how == "SHUT_RDWR"
 		}
 	}
-	if c.Phase == tracer.PhaseEnter || c.Name != "recv" || c.Error != "" {
+	switch {
+	case c.Phase == tracer.PhaseEnter:
 		return nil
+	case c.Name == "send" && c.Bytes >= 0: // it may have taken less
+		asked, _ := intArg(f.j.enterOf(i), "bytes")
+		f.asked[key] -= int(asked) - c.Bytes
+		if f.sent[key] > f.asked[key] && !f.unbound[key] {
+			return f.j.amiss(i, "a send of what has gone out", "byte "+number(f.sent[key])+" has gone out, and only "+number(f.asked[key])+" were taken")
+		}
+	case c.Name == "recv" && c.Error == "":
+		return f.received(i, c, key)
 	}
-	return f.received(i, c, key)
+	return nil
 }
 
 // received judges what a recv returned.
@@ -325,6 +361,9 @@ func (f *flow) received(i int, c *tracer.Call, key ofEnd) *Mismatch {
 		}
 		if !f.deafened[key] && (!in.hasFin || came <= in.fin) {
 			return f.j.amiss(i, "the end-of-file after the FIN", "no FIN has come yet, or something before it is missing")
+		}
+		if !f.deafened[key] && f.read[key] != int(in.fin)-1 {
+			return f.j.amiss(i, "the end-of-file after all that came before it", number(f.read[key])+" bytes were read, of "+number(int(in.fin)-1))
 		}
 		return nil
 	}

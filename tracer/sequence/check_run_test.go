@@ -124,11 +124,16 @@ func TestBuffer(t *testing.T) {
 	if m := Match(in); m != nil {
 		t.Errorf("true variables: %v", m)
 	}
+	in.Events = good
+	tell(at("recv", 1), 20, 0)
+	tell(at("send", 2), 0, 40)
+	if m := Match(in); m == nil || !strings.Contains(m.Why, "SND.UNA falls") {
+		t.Errorf("SND.UNA falls: %v", m)
+	}
 	for why, wrong := range map[string][2][2]int64{
 		"it holds 20 bytes": {{0, 20}, {20, 20}},
 		"it holds 1 bytes":  {{0, 20}, {20, 1}},
-		"SND.UNA falls":     {{20, 0}, {0, 20}},
-		"is beyond":         {{0, 20}, {21, 0}},
+		"is beyond":         {{20, 0}, {20, 0}},
 	} {
 		in.Events = good
 		tell(at("send", 1), wrong[0][0], wrong[0][1])

@@ -111,15 +111,46 @@
 //
 // allow: names what may come besides, anywhere in a run: "acks" (segments with nothing but
 // an acknowledgment or a window update), "timers" (a timer that fires), "probes" (keep-alive
-// and window probes), "retransmissions".
+// and window probes, and the acknowledgments that answer them), "retransmissions".
 //
 // check: holds for the whole trace, see [Checks].
 //
-// # Lines in YAML
+// # How it is judged
 //
-// A line with a label or a connection in front may stand without quotes, though YAML takes it for a mapping.
-// A line with a comma, a brace or a bracket needs them within [ ], and one that holds ": " anywhere. For the
-// arrows →, ▶ and ◀ one may write ->, >> and <<. What is quoted within a line is quoted as in Go.
+// Connections are told apart by their pair of addresses. The names that rows have go to them in
+// the order of their first appearance in the file and in the trace, TCP's and UDP's apart. A
+// connection without a name is a mismatch, but for a flood's, where a script sends from=flood,
+// and, with the check no_answer, for what S gets and does not answer. A listener's own calls and
+// states are of S's "".
 //
-// [Parse] refuses what contradicts itself, see [Sequence.Validate].
+// An arrow row stands for the sending in the sender's track and for the arrival in the
+// receiver's, where their segments are in the trace. Numbers are relative to the initial ones;
+// where no SYN tells one (a RST from a closed port), the number is the wire's. The notes
+// retransmission, fast-retransmit and syn-cookie are the sender's to know: an arrow row that lists
+// them does not ask for them where the segment arrives, but what an arrival says of repetition
+// must be true. Of a lost segment the sending bears the reason, or, where both ends are in the
+// trace, the arrival may.
+//
+// An alternative counts in all tracks alike. Where several readings fail, the one that got furthest is told.
+//
+// The cause of a state change must be the very event that its row names: the segment with the
+// label that the row takes (at a Linux end, whose segments are not in the trace, the other end's
+// event of it), the last such call listed before it, the timer's last firing. A cause without a
+// number will do only where the trace has no calls, or segments, that it could be.
+//
+// A row "listen" stands for socket and bind too, a row "connect" for socket and, after the step
+// bind, for bind, unless the file lists those of that end; each must be there, once and in order.
+// Besides, setsockopt, the connect of a UDP socket, and the close of a socket whose connect failed
+// may be unlisted. Every other call must be listed, and return. Of calls on one socket that the
+// file has in an order, each returns before the next begins, unless it fails.
+//
+// On a virtual clock, times are exact; on a real one they are the least (less 1 ms).
+//
+// What rows do not say but any true trace fulfils is judged as well: numbers rise by one and
+// times do not fall; each return has its enter; causes come before effects; states follow on each
+// other, and no hook missed one; what comes in went out before, as it was and in that order,
+// unless the link says otherwise; recv returns what has arrived, and the end-of-file after the
+// FIN; data goes out after its send, a FIN after close or shutdown, and either after the change
+// of state; nobody acknowledges what has not come; mss, ws and sack_ok stand on SYNs alone; notes
+// of repetition and of a closed window are true; an end event tells what the trace has shown.
 package sequence

@@ -35,12 +35,21 @@ func (w *words) text(keyword, text string) {
 }
 
 // after adds a time, in the unit that was used.
+// seconds is a duration as the RFCs write it: whole seconds in seconds, "240s", and else as
+// Go does.
+func seconds(d time.Duration) string {
+	if d >= time.Second && d%time.Second == 0 {
+		return strconv.Itoa(int(d/time.Second)) + "s"
+	}
+	return strictyaml.Duration(d)
+}
+
 func (w *words) after(d time.Duration, msls int) {
 	switch {
 	case msls != 0:
 		w.add("after", strconv.Itoa(msls)+"msl")
 	case d != 0:
-		w.add("after", strictyaml.Duration(d))
+		w.add("after", seconds(d))
 	}
 }
 
@@ -133,7 +142,7 @@ func (s Step) String() string {
 	case Wait:
 		w.add(s.event()...)
 	case Pause:
-		w.add(strictyaml.Duration(s.For))
+		w.add(seconds(s.For))
 	case App, Python:
 		w.add(s.Text)
 		for _, arg := range s.Args {
@@ -191,7 +200,7 @@ func quoteWord(s string) string {
 func (f Frame) String() string {
 	w := words{string(f.Do)}
 	if f.Do == FrameDelay {
-		w.add(strictyaml.Duration(f.For))
+		w.add(seconds(f.For))
 		return of(f.Conn, w.String())
 	}
 	w.add(flagList(f.Flags))

@@ -53,6 +53,7 @@ var endNames = [...]End{Client, Server}
 // judge is one judgment of one trace.
 type judge struct {
 	in     *MatchInput
+	expect []Row // with these players
 	port   uint16
 	ends   [2]endInfo
 	seen   []seenEvent // one for each event of the trace
@@ -90,7 +91,7 @@ type reckd struct {
 }
 
 func newJudge(in *MatchInput) *judge {
-	j := &judge{in: in, port: in.Run.Port}
+	j := &judge{in: in, expect: in.Run.Rows(in.Players), port: in.Run.Port}
 	if j.port == 0 {
 		j.port = 9000
 	}

@@ -72,7 +72,7 @@ func (j *judge) labelCauseWhy(label string, cause tracer.Cause, i int) string {
 	}
 	found := false
 	t := &track{kind: packetTrack, end: where}
-	eachRow(j.in.Run.Expect, j.in.Players, func(r *Row) {
+	eachRow(j.expect, func(r *Row) {
 		row, ok := r.Body.(SegmentRow)
 		if !ok || row.Label != label || found {
 			return
@@ -188,18 +188,23 @@ func (j *judge) oneByOne(paths [][]step) *Mismatch {
 		if t.kind != callTrack {
 			continue
 		}
-		last := map[uint32]step{} // by socket
+		sockets := map[uint32][]step{} // what has been called
 		for _, s := range paths[i] {
 			c := &j.calls[s.item]
 			id := j.in.Events[c.enter].Conn
-			before, known := last[id]
-			last[id] = s
-			if !known || j.calls[before.item].err != "" || j.calls[before.item].ret < c.enter || !s.leaf.follows(before.leaf) {
-				continue
+			for k := len(sockets[id]) - 1; k >= 0; k-- {
+				before := sockets[id][k]
+				if !s.leaf.follows(before.leaf) {
+					continue // it is done at the same time
+				}
+				if b := &j.calls[before.item]; b.err == "" && b.ret > c.enter {
+					m := j.amiss(c.enter, "", "the call before it on this socket, "+b.name+", has not returned yet")
+					m.Line, m.Expected = s.leaf.row.Line, s.leaf.row.String()
+					return m
+				}
+				break
 			}
-			m := j.amiss(c.enter, "", "the call before it on this socket, "+j.calls[before.item].name+", has not returned yet")
-			m.Line, m.Expected = s.leaf.row.Line, s.leaf.row.String()
-			return m
+			sockets[id] = append(sockets[id], s)
 		}
 	}
 	return nil

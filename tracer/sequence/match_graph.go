@@ -24,7 +24,6 @@ type node struct {
 
 	choice  int     // which of the graph's choices
 	options []*node // what each alternative leads to
-	absent  []bool  // alternatives that are none with these players
 
 	threads []*node // what is left of each
 }
@@ -55,17 +54,17 @@ func (g *graph) visit() bool {
 func (g *graph) exhausted() bool { return g.visits > maxVisits }
 
 // number numbers the groups that leave a choice.
-func (g *graph) number(rows []Row, players Players) {
+func (g *graph) number(rows []Row) {
 	for i := range rows {
 		group, ok := rows[i].Body.(Group)
-		if !ok || !counts(&group, players) {
+		if !ok {
 			continue
 		}
 		if group.Kind == Either || group.Kind == Optional {
 			g.choices[&rows[i]] = len(g.choices)
 		}
 		for _, list := range group.Lists {
-			g.number(list, players)
+			g.number(list)
 		}
 	}
 }
@@ -97,8 +96,8 @@ func (g *graph) leaf(l *rowLeaf, next *node) *node {
 	return g.fresh(node{kind: leafNode, leaf: l, next: next})
 }
 
-func (g *graph) alternatives(r *Row, options []*node, absent []bool) *node {
-	return g.fresh(node{kind: choiceNode, choice: g.choices[r], options: options, absent: absent})
+func (g *graph) alternatives(r *Row, options []*node) *node {
+	return g.fresh(node{kind: choiceNode, choice: g.choices[r], options: options})
 }
 
 func (g *graph) anyOrder(threads []*node, next *node) *node {
@@ -180,7 +179,7 @@ func (g *graph) atEnd(n *node, choice string, yield func(choice string)) {
 		}
 	case n.kind == choiceNode:
 		for i, o := range n.options {
-			if c, ok := decide(choice, n.choice, i); ok && !n.absent[i] {
+			if c, ok := decide(choice, n.choice, i); ok {
 				g.atEnd(o, c, yield)
 			}
 		}
@@ -210,7 +209,7 @@ func (g *graph) offers(n *node, choice string, yield func(leaf *node, choice str
 		}
 	case n.kind == choiceNode:
 		for i, o := range n.options {
-			if c, ok := decide(choice, n.choice, i); ok && !n.absent[i] {
+			if c, ok := decide(choice, n.choice, i); ok {
 				g.offers(o, c, yield)
 			}
 		}

@@ -264,7 +264,7 @@ func (x *indexer) pairCalls() {
 // connections gives the slots their names: each protocol's names, in the order in which the rows
 // have them, go to its connections in the order of their first packets.
 func (j *judge) connections() *Mismatch {
-	tcp, udp := connNames(j.in.Run.Expect, j.in.Players)
+	tcp, udp := connNames(j.expect)
 	flood := hasFlood(j.in.Run)
 	for i := range j.slots {
 		s := &j.slots[i]

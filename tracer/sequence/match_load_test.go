@@ -61,7 +61,11 @@ func loadTrace(tb testing.TB, file string) goodTrace {
 		delete(in.Calls, other)
 	case "linux":
 		in.Players[other], in.Stacks[other], in.Segments[other] = Linux, "peer", false
-		in.Calls[other] = !exits(run, other)
+		in.Calls[other] = true
+		steps, _, _ := run.Program(other, Linux)
+		for _, s := range steps {
+			in.Calls[other] = in.Calls[other] && s.Do != Exit && s.Do != Kill && s.Do != Python
+		}
 	}
 	return goodTrace{name, in}
 }

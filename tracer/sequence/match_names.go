@@ -9,14 +9,14 @@ import (
 
 // connNames returns the names of the connections that rows speak of, TCP's and UDP's, in the
 // order in which they have them.
-func connNames(rows []Row, players Players) (tcp, udp []string) {
+func connNames(rows []Row) (tcp, udp []string) {
 	var calls []string
 	add := func(list *[]string, name string) {
 		if !slices.Contains(*list, name) {
 			*list = append(*list, name)
 		}
 	}
-	eachRow(rows, players, func(r *Row) {
+	eachRow(rows, func(r *Row) {
 		switch b := r.Body.(type) {
 		case SegmentRow:
 			add(&tcp, b.From.Conn)
@@ -48,34 +48,18 @@ func ofListener(from, to tracer.State) bool {
 	return from == tracer.Closed && to == tracer.Listen || from == tracer.Listen && to == tracer.Closed
 }
 
-// eachRow calls f with each row that is no group, in the file's order, but for those that do not
-// count with these players.
-func eachRow(rows []Row, players Players, f func(*Row)) {
+// eachRow calls f with each row that is no group, in the file's order.
+func eachRow(rows []Row, f func(*Row)) {
 	for i := range rows {
 		g, isGroup := rows[i].Body.(Group)
 		if !isGroup {
 			f(&rows[i])
 			continue
 		}
-		if !counts(&g, players) {
-			continue
-		}
 		for _, list := range g.Lists {
-			eachRow(list, players, f)
+			eachRow(list, f)
 		}
 	}
-}
-
-// counts tells whether a group's rows count with these players: all do but an Only's for another.
-func counts(g *Group, players Players) bool {
-	return g.Kind != Only || slices.Contains(g.Players, players[g.For])
-}
-
-// anyCounts tells whether a list has rows that count with these players, or none at all in the file.
-func anyCounts(rows []Row, players Players) bool {
-	found := len(rows) == 0
-	eachRow(rows, players, func(*Row) { found = true })
-	return found
 }
 
 // hasFlood tells whether a script of the run floods.

@@ -78,8 +78,8 @@ func (l *rowLeaf) follows(o *rowLeaf) bool {
 func (j *judge) plan() {
 	j.graph = graph{nodes: map[string]*node{}, choices: map[*Row]int{}}
 	places := map[*Row]int{}
-	eachRow(j.in.Run.Expect, j.in.Players, func(r *Row) { places[r] = len(places) })
-	j.graph.number(j.in.Run.Expect, j.in.Players)
+	eachRow(j.expect, func(r *Row) { places[r] = len(places) })
+	j.graph.number(j.expect)
 	for end := range j.ends {
 		e := &j.ends[end]
 		if e.states {
@@ -99,7 +99,7 @@ func (j *judge) add(t *track, places map[*Row]int) {
 		return
 	}
 	t.listed = map[string]bool{}
-	eachRow(j.in.Run.Expect, j.in.Players, func(r *Row) {
+	eachRow(j.expect, func(r *Row) {
 		switch b := r.Body.(type) {
 		case CallRow:
 			if endIndex(b.At.End) == t.end {
@@ -111,7 +111,7 @@ func (j *judge) add(t *track, places map[*Row]int) {
 		}
 	})
 	b := &builder{j: j, t: t, places: places}
-	t.start = b.rows(j.in.Run.Expect, nil)
+	t.start = b.rows(j.expect, nil)
 	if t.kind == callTrack {
 		for k := range j.calls {
 			if j.calls[k].end == t.end && !j.passedOver(j.calls[k].slot) {
@@ -176,26 +176,20 @@ func (b *builder) rows(list []Row, next *node) *node {
 }
 
 func (b *builder) group(r *Row, g *Group, next *node) *node {
-	if !counts(g, b.j.in.Players) {
-		return next
-	}
 	switch g.Kind {
 	case Either, Optional:
-		options, absent, says := make([]*node, len(g.Lists)), make([]bool, len(g.Lists)), false
+		options, says := make([]*node, len(g.Lists)), false
 		for i, list := range g.Lists {
-			if absent[i] = !anyCounts(list, b.j.in.Players); absent[i] {
-				continue // all its rows are for other players
-			}
 			options[i] = b.rows(list, next)
 			says = says || options[i] != next
 		}
 		if g.Kind == Optional {
-			options, absent = append(options, next), append(absent, false)
+			options = append(options, next)
 		}
 		if !says { // its rows are of other tracks
 			return next
 		}
-		return b.j.graph.alternatives(r, options, absent)
+		return b.j.graph.alternatives(r, options)
 	case AnyOrder:
 		var lists [][]Row
 		var threads []*node
@@ -213,10 +207,7 @@ func (b *builder) group(r *Row, g *Group, next *node) *node {
 			return b.rows(lists[0], next)
 		}
 		return b.j.graph.anyOrder(threads, next)
-	default:
-		for i := len(g.Lists) - 1; i >= 0; i-- {
-			next = b.rows(g.Lists[i], next)
-		}
+	default: // Only: Run.Rows has put its rows in its place
 		return next
 	}
 }

@@ -14,6 +14,7 @@ type exemptions struct {
 	leaf   map[int]*rowLeaf // by event; a call's enter and return both
 	tracks map[int]*track
 	free   map[*Row]bool // rows of an optional group
+	pair   map[int]int   // where what went out came in
 }
 
 func newExemptions(in *MatchInput) *exemptions {
@@ -24,9 +25,12 @@ func newExemptions(in *MatchInput) *exemptions {
 	if m := j.rows(); m != nil {
 		panic(m)
 	}
-	x := &exemptions{j: j, leaf: map[int]*rowLeaf{}, tracks: map[int]*track{}, free: map[*Row]bool{}}
-	for i := range in.Run.Expect {
-		x.optional(&in.Run.Expect[i], false)
+	x := &exemptions{j: j, leaf: map[int]*rowLeaf{}, tracks: map[int]*track{}, free: map[*Row]bool{}, pair: map[int]int{}}
+	for _, p := range x.pairs() {
+		x.pair[p[0]] = p[1]
+	}
+	for i := range j.expect {
+		x.optional(&j.expect[i], false)
 	}
 	for i, t := range j.tracks {
 		for _, item := range t.items {
@@ -84,6 +88,12 @@ func (x *exemptions) exempt(m *mutant) string {
 	return ""
 }
 
+// numbers are the mutants of a segment's numbers.
+var numbers = map[string]bool{"seq": true, "rel_seq": true, "ack": true, "rel_ack": true, "len": true}
+
+// open tells whether a condition leaves a number open.
+func open(c Number) bool { return c.Op == Any || c.Op == More || c.Op == AtLeast || c.Op == AtMost }
+
 func (x *exemptions) exemptSegment(m *mutant, g *tracer.Segment, gone bool) string {
 	l := x.leaf[m.at]
 	switch {
@@ -91,15 +101,26 @@ func (x *exemptions) exemptSegment(m *mutant, g *tracer.Segment, gone bool) stri
 		return x.exemptSwap(m.at, m.at+1)
 	case strings.HasPrefix(m.kind, "both: "):
 		return x.exemptPair(m, g)
-	case m.kind == "flag" && m.what == "PSH" && l != nil && !l.row.Body.(SegmentRow).Flags.Has(tracer.PSH):
+	case m.kind == "flag" && m.what == "PSH" && (l == nil || !l.row.Body.(SegmentRow).Flags.Has(tracer.PSH)):
 		return "PSH counts only where a row writes it"
+	case l != nil && (m.kind == "len" && open(l.row.Body.(SegmentRow).Len) || m.kind == "seq" && open(l.row.Body.(SegmentRow).Seq) ||
+		m.kind == "ack" && open(l.row.Body.(SegmentRow).Ack)):
+		return "the row leaves the number open"
+	case l == nil && x.allowedAt(m.at) && g.Dir == tracer.In && x.j.in.Players[endNames[1-x.j.seen[m.at].end]] == Script && numbers[m.kind]:
+		return "allowed besides, and a script may send what it likes"
 	case x.j.slots[x.j.seen[m.at].slot].stray:
 		return "what came for no connection: the check no_answer judges the answer, not the question"
 	case m.kind == "option" && l != nil && l.row.Body.(SegmentRow).Opts == nil:
 		return "a row that does not name the options leaves them open"
 	case gone && x.allowedAt(m.at) && (l == nil || m.kind == "duplicate" || x.hasTwin(m.at)):
 		return "allowed besides, in any number"
-	case gone && l != nil && l.min != l.max && g.Dropped == "":
+	case m.kind == "ack" && l == nil && x.allowedAt(m.at):
+		return "allowed besides, in any number, whatever it acknowledges"
+	case m.kind == "drop" && l != nil && x.free[l.row]:
+		return "the row is optional"
+	case m.kind == "seq" && l == nil && x.allowedAt(m.at) && x.heldUp(m.at):
+		return "allowed besides, and the link holds up what would show that nothing ends there"
+	case gone && x.loose(m.at):
 		return "the row takes one more or fewer"
 	}
 	return ""
@@ -108,12 +129,39 @@ func (x *exemptions) exemptSegment(m *mutant, g *tracer.Segment, gone bool) stri
 // hasTwin tells whether another event of the same track looks the same: then the one can stand
 // for the other.
 func (x *exemptions) hasTwin(i int) bool {
-	g := x.j.in.Events[i].Body.(*tracer.Segment)
 	return slices.ContainsFunc(x.tracks[i].items, func(k int) bool {
-		o, ok := x.j.in.Events[k].Body.(*tracer.Segment)
-		return ok && k != i && x.j.seen[k].slot == x.j.seen[i].slot && o.Dir == g.Dir && o.Flags == g.Flags &&
-			o.Seq == g.Seq && o.Ack == g.Ack && o.Len == g.Len && x.allowedAt(k)
+		return k != i && x.alike(i, k) && x.allowedAt(k)
 	})
+}
+
+// loose tells whether an event's row, or that of another that looks the same, takes any number.
+func (x *exemptions) loose(i int) bool {
+	return slices.ContainsFunc(x.tracks[i].items, func(k int) bool {
+		l := x.leaf[k]
+		if l == nil || !x.alike(i, k) {
+			return false
+		}
+		row := l.row.Body.(SegmentRow)
+		return row.Min != row.Max
+	})
+}
+
+// alike tells whether two events look the same to a row, but for notes.
+func (x *exemptions) alike(a, b int) bool {
+	g, ok := x.j.in.Events[a].Body.(*tracer.Segment)
+	o, also := x.j.in.Events[b].Body.(*tracer.Segment)
+	return ok && also && x.j.seen[a].slot == x.j.seen[b].slot && o.Dir == g.Dir && o.Flags == g.Flags && o.Seq == g.Seq &&
+		o.Ack == g.Ack && o.Len == g.Len && o.Dropped == g.Dropped
+}
+
+// heldUp tells whether the link holds up something that comes in on the same connection.
+func (x *exemptions) heldUp(i int) bool {
+	for k := i; k < len(x.j.in.Events); k++ {
+		if g, ok := x.j.in.Events[k].Body.(*tracer.Segment); ok && g.Dir == tracer.In && x.j.seen[k].slot == x.j.seen[i].slot && moved(g.Notes) {
+			return true
+		}
+	}
+	return false
 }
 
 func (x *exemptions) exemptCall(m *mutant, c *tracer.Call, gone bool) string {
@@ -137,10 +185,9 @@ func (x *exemptions) exemptSwap(a, b int) string {
 	if p.Body.Type() == tracer.TypeTCB || q.Body.Type() == tracer.TypeTCB {
 		return "variables are told besides; rows do not speak of them"
 	}
-	s, r := &x.j.seen[a], &x.j.seen[b]
-	switch {
+	switch s, r := &x.j.seen[a], &x.j.seen[b]; {
 	case s.end != r.end:
-		if x.isOut(a) && !x.isOut(b) && s.slot == r.slot && x.j.sameOnWire(a, b) {
+		if x.pair[a] == b && b != 0 {
 			return "" // it comes in before it goes out
 		}
 		return "they are at different ends, and neither is the other's cause"
@@ -166,17 +213,6 @@ func (x *exemptions) refers(b tracer.Body, n uint64) bool {
 	}
 }
 
-func (x *exemptions) isOut(i int) bool {
-	switch b := x.j.in.Events[i].Body.(type) {
-	case *tracer.Segment:
-		return b.Dir == tracer.Out
-	case *tracer.Datagram:
-		return b.Dir == tracer.Out
-	default:
-		return false
-	}
-}
-
 // exemptOrder is for neighbours in one track: the file must leave their order open.
 func (x *exemptions) exemptOrder(a, b int) string {
 	l, k := x.leaf[a], x.leaf[b]
@@ -187,6 +223,8 @@ func (x *exemptions) exemptOrder(a, b int) string {
 		return ""
 	case l == k && l.max != 1:
 		return "they are two of the same row"
+	case x.alike(a, b):
+		return "they look alike"
 	case !k.follows(l):
 		return "they are in any order"
 	default:
@@ -195,6 +233,9 @@ func (x *exemptions) exemptOrder(a, b int) string {
 }
 
 func (x *exemptions) allowedAt(i int) bool {
+	if x.tracks[i] == nil {
+		return false
+	}
 	item := i
 	if c := x.j.seen[i].call; c >= 0 {
 		item = c
@@ -262,7 +303,7 @@ func (x *exemptions) boundCall(c *tracer.Call, a, b int) bool {
 		if c.Phase == tracer.PhaseEnter || q.Phase == tracer.PhaseReturn || c.Error != "" {
 			return false // returns have no order of their own, nor has what begins while another waits
 		}
-		listed := x.leaf[a] != nil && x.leaf[b] != nil
+		listed := x.leaf[a] != nil && x.leaf[b] != nil && x.leaf[b].follows(x.leaf[a])
 		uses := x.j.in.Events[b].Conn == c.Conn && c.Name == "accept" || x.j.in.Events[a].Conn == x.j.in.Events[b].Conn
 		return listed && uses
 	default:

@@ -20,7 +20,7 @@ func (x *exemptions) pairs() [][2]int {
 		}
 		for out := range in {
 			o, ok := x.j.in.Events[out].Body.(*tracer.Segment)
-			if ok && o.Dir == tracer.Out && !taken[out] && x.j.seen[out].slot == x.j.seen[in].slot && x.j.seen[out].end != x.j.seen[in].end &&
+			if ok && o.Dir == tracer.Out && o.Dropped == "" && !taken[out] && x.j.seen[out].slot == x.j.seen[in].slot && x.j.seen[out].end != x.j.seen[in].end &&
 				x.j.sameOnWire(out, in) {
 				taken[out] = true
 				pairs = append(pairs, [2]int{out, in})
@@ -76,7 +76,6 @@ func (x *exemptions) exemptPair(m *mutant, g *tracer.Segment) string {
 	}
 	allowed := x.allowedAt(m.at)
 	isGone := m.kind == "both: drop" || m.kind == "both: twice"
-	open := func(c Number) bool { return c.Op == Any || c.Op == More || c.Op == AtLeast || c.Op == AtMost }
 	switch {
 	case m.kind == "both: flag" && m.what == "PSH" && !row.Flags.Has(tracer.PSH):
 		return "PSH counts only where a row writes it"

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -12,8 +13,16 @@ import (
 // nothing of what the sequence says: each of these needs a reason, see exempt.
 func TestMutants(t *testing.T) {
 	total := tally{}
+	var mu sync.Mutex
+	t.Cleanup(func() { t.Log("mutants\n" + total.String()) })
 	for _, g := range append(loadTraces(t), goodTrace{"told by hand", told(t, 2)}) {
 		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			count := func(kind, fate string) {
+				mu.Lock()
+				defer mu.Unlock()
+				total.count(kind, fate)
+			}
 			m := Match(g.in)
 			if m != nil {
 				t.Fatalf("the good trace: %v", m)
@@ -26,7 +35,7 @@ func TestMutants(t *testing.T) {
 					if why.Why == "" || why.Expected == "" || why.Seen == "" || why.At == "" {
 						t.Errorf("%s %s of #%d: the mismatch says too little: %+v", m.kind, m.what, m.at+1, why)
 					}
-					total.count(m.kind, "caught")
+					count(m.kind, "caught")
 					return
 				}
 				reason := x.exempt(&m)
@@ -34,14 +43,13 @@ func TestMutants(t *testing.T) {
 					t.Errorf("%s: %s %s of #%d %s: not caught", g.name, m.kind, m.what, m.at+1, x.j.eventWords(m.at))
 					reason = "NOT CAUGHT"
 				}
-				total.count(m.kind, reason)
+				count(m.kind, reason)
 			}
 			mutants(g.in.Events, each)
 			x.pairMutants(each)
 			x.timeMutants(each)
 		})
 	}
-	t.Log("mutants\n" + total.String())
 }
 
 // tally counts mutants by kind and by what became of them.

@@ -241,7 +241,7 @@ type StateRow struct {
 	At       At
 	From, To tracer.State
 	By       By
-	After    time.Duration // in From; 0 for any. Exact on the virtual clock, at least that on a real one
+	After    time.Duration // in From; 0 for any. Exact on the virtual clock; on a real one at least that, within a tenth
 	MSLs     int           // After in multiples of the run's MSL; 0 where After says it
 }
 
