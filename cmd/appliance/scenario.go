@@ -165,7 +165,7 @@ func scenarioRun(c *cli.Context) error {
 	switch {
 	case err != nil && errors.Is(err, scenario.ErrOptions):
 		return usageErr("scenario run: %v", err)
-	case err != nil && ctx.Err() != nil && c.Context.Err() == nil:
+	case err != nil && ctx.Err() != nil && c.Err() == nil:
 		return errors.Join(errors.New("scenario run: interrupted: all is removed again"), show.finish(report))
 	case err != nil:
 		return err
