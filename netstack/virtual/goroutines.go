@@ -101,8 +101,10 @@ func (g goroutine) blocked() bool {
 	case "semacquire":
 		// The runtime waits so too, in functions that a trace leaves out: to begin a garbage
 		// collection in the midst of an allocation, or to stop the world. What it waits for may
-		// be the very one who asks here. A program's semaphores are in these packages.
-		return bytes.HasPrefix(g.frames, []byte("sync.")) || bytes.HasPrefix(g.frames, []byte("internal/"))
+		// be the very one who asks here. Those of programs' locks and wait groups have a name
+		// that begins so: sync.runtime_SemacquireWaitGroup, internal/poll.runtime_Semacquire.
+		innermost, _, _ := bytes.Cut(g.frames, []byte("\n"))
+		return bytes.Contains(innermost, []byte(".runtime_Semacquire"))
 	default:
 		return blockedStates[g.state]
 	}

@@ -69,6 +69,8 @@ func TestBlocked(t *testing.T) {
 		{"is in a state of a later Go", "goroutine 8 [dreaming]:\nmain.f()", false},
 		{"has no state", "goroutine 8 []:\nmain.f()", false},
 		{"begins a garbage collection", "goroutine 8 [semacquire]:\ngvisor.dev/gvisor/pkg/tcpip/transport/tcp.newEndpoint(0x1)", false},
+		{"begins one in a map", "goroutine 8 [semacquire]:\ninternal/runtime/maps.NewEmptyMap(...)", false},
+		{"waits for a file", "goroutine 8 [semacquire]:\ninternal/poll.runtime_Semacquire(0x1)", true},
 		{"waits for a wait group", "goroutine 8 [semacquire]:\nsync.runtime_SemacquireWaitGroup(0x1)", true},
 		{"waits for a lock of the runtime's", "goroutine 8 [semacquire]:\nruntime/metrics.runtime_readMetrics(0x1)", false},
 		{"profiles", "goroutine 8 [syscall]:\nruntime/pprof.readProfile()", true},
