@@ -19,6 +19,12 @@ func (j *judge) sense() *Mismatch {
 	return nil
 }
 
+// causeKinds are the kinds of causes that events can be.
+var causeKinds = map[tracer.Type]tracer.CauseKind{
+	tracer.TypeSegment: tracer.CauseSegment, tracer.TypeCall: tracer.CauseCall,
+	tracer.TypeTimer: tracer.CauseTimer, tracer.TypeICMP: tracer.CauseICMP,
+}
+
 // senseCauses holds that a change's cause comes before it and is of the kind that it says.
 func senseCauses(j *judge) *Mismatch {
 	for i := range j.in.Events {
@@ -30,11 +36,7 @@ func senseCauses(j *judge) *Mismatch {
 		if k < 0 || k >= i {
 			return j.amiss(i, "a cause before its effect", "its cause is #"+number(b.Cause.N)+", which has not happened yet")
 		}
-		kinds := map[tracer.Type]tracer.CauseKind{
-			tracer.TypeSegment: tracer.CauseSegment, tracer.TypeCall: tracer.CauseCall,
-			tracer.TypeTimer: tracer.CauseTimer, tracer.TypeICMP: tracer.CauseICMP,
-		}
-		if kinds[j.in.Events[k].Body.Type()] != b.Cause.Kind {
+		if causeKinds[j.in.Events[k].Body.Type()] != b.Cause.Kind {
 			return j.amiss(i, "a cause of the kind that it says", "#"+number(b.Cause.N)+" is "+j.plainWords(k)+", not a "+string(b.Cause.Kind))
 		}
 		if g, isSegment := j.in.Events[k].Body.(*tracer.Segment); isSegment {

@@ -50,7 +50,10 @@ func checkCalls(j *judge) *Mismatch {
 				return j.amiss(i, "bytes that the call can have moved", why)
 			}
 		}
-		if c.Phase != tracer.PhaseReturn && c.Of != 0 || c.Phase == tracer.PhaseEnter && (c.Error != "" || c.Bytes != -1) {
+		if c.Phase != tracer.PhaseReturn && c.Of != 0 {
+			return j.amiss(i, "an enter that is of no other call", "it says that it is of #"+number(c.Of)+", as returns do")
+		}
+		if c.Phase == tracer.PhaseEnter && (c.Error != "" || c.Bytes != -1) {
 			return j.amiss(i, "an enter without a result", "the call has not returned yet")
 		}
 	}

@@ -113,7 +113,13 @@ func (j *judge) causeWords(c tracer.Cause) string {
 		if what == "" {
 			what = string(c.Kind)
 		}
+		if c.N != 0 {
+			what += " #" + number(c.N) + " (which the trace does not have)"
+		}
 		return what
+	}
+	if causeKinds[j.in.Events[k].Body.Type()] != c.Kind {
+		return "a " + string(c.Kind) + " #" + number(c.N) + " (which is " + j.plainWords(k) + ")"
 	}
 	switch b := j.in.Events[k].Body.(type) {
 	case *tracer.Segment:

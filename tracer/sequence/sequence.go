@@ -355,8 +355,8 @@ type Checks struct {
 	NoAnswer bool
 	// MaxEvents bounds the trace's length.
 	MaxEvents int
-	// TCB says that SND.UNA and the send buffer's fill, of this end, fall and rise together,
-	// and are seen doing so at least once.
+	// TCB says that of this end the send buffer's fill is always what was given to send less what
+	// SND.UNA says is acknowledged, and that the one is seen falling as the other rises.
 	TCB End
 }
 
