@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -78,17 +79,36 @@ func (w *world) openLab(ctx context.Context) error {
 	return err
 }
 
+// patientSysctl is for Linux what patience is for the appliance. Kernels before 6.11 have
+// no tcp_rto_min_us.
+var patientSysctl = map[string]string{
+	"net.ipv4.tcp_early_retrans": "0",
+	"net.ipv4.tcp_rto_min_us":    "1000000",
+}
+
 // setSysctl sets a namespace's settings, in which do runs its function: they go with it.
 func setSysctl(do func(func() error) error, values map[string]string) error {
 	return do(func() error { // /proc/sys/net is that of the thread's namespace
+		for key, value := range patientSysctl {
+			if err := writeSysctl(key, value); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
 		for key, value := range values {
-			path := filepath.Join("/proc/sys", strings.ReplaceAll(key, ".", "/"))
-			if err := os.WriteFile(path, []byte(value), 0); err != nil {
-				return fmt.Errorf("sysctl %s = %s on the Linux side: %w", key, value, err)
+			if err := writeSysctl(key, value); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+func writeSysctl(key, value string) error {
+	path := filepath.Join("/proc/sys", strings.ReplaceAll(key, ".", "/"))
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		return fmt.Errorf("sysctl %s = %s on the Linux side: %w", key, value, err)
+	}
+	return nil
 }
 
 // start makes the sockets of the Linux end.

@@ -23,7 +23,6 @@ func (w *world) play(ctx context.Context) ([]tracer.Event, error) {
 		r.start(ctx, job)
 	}
 	err := r.until(ctx)
-	w.settle()
 	events, _ := w.journal.so()
 	if w.linux != nil {
 		w.linux.until = w.bus.Now()
@@ -175,15 +174,23 @@ func (r *running) ended(ctx context.Context, j job, err error) {
 // errFailed is why the other steps of a run are stopped in which one has failed.
 var errFailed = errors.New("another step failed")
 
-// until lets time pass until the run is over, or failed.
+// until lets time pass until the run is over, or failed, and nothing is on its way between
+// what was seen and the trace.
 func (r *running) until(ctx context.Context) error {
 	end := newEnding(&r.world.stage)
 	over := func() bool {
-		events, _ := r.world.journal.so()
 		left, failed := r.state()
-		return failed != nil || left == 0 && end.over(events)
+		if failed != nil || left > 0 {
+			return failed != nil
+		}
+		r.world.bus.Sync() // what the programs did may still be on its way to the journal
+		events, _ := r.world.journal.so()
+		return end.over(events)
 	}
 	err := r.world.clock.drive(ctx, r.world.journal, over)
+	for r.world.settle(); err == nil && !over(); r.world.settle() { // more has come of it
+		err = r.world.clock.drive(ctx, r.world.journal, over)
+	}
 	if _, failed := r.state(); failed != nil {
 		return failed
 	}

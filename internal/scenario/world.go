@@ -311,6 +311,11 @@ func (w *world) tcp(e sequence.End) (netstack.TCPOptions, error) {
 			values[k] = v
 		}
 	}
+	for k, v := range w.patience() {
+		if _, given := values[k]; !given {
+			values[k] = v
+		}
+	}
 	if _, given := values["msl"]; !given {
 		values["msl"] = w.msl().String()
 	}
@@ -323,6 +328,15 @@ func (w *world) tcp(e sequence.End) (netstack.TCPOptions, error) {
 		return netstack.TCPOptions{}, err
 	}
 	return c.Stack().TCP, nil
+}
+
+// patience are settings for a real clock, where a busy machine may keep an acknowledgment
+// waiting for longer than timers do that a sequence does not speak of.
+func (w *world) patience() map[string]any {
+	if _, virtual := w.clock.(*virtualTime); virtual {
+		return nil
+	}
+	return map[string]any{"rack": false, "min_rto": "1s"}
 }
 
 func (w *world) msl() time.Duration {
