@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"appliance/internal/capture"
 	"appliance/internal/lab"
@@ -31,13 +32,27 @@ func neitherOurs(p sequence.Players) bool {
 // it is not played so, as it would say nothing of the appliance.
 func listsNeither(r *sequence.Run) bool { return slices.ContainsFunc(r.Players, neitherOurs) }
 
+// forced tells whether the run has the link make a form that these players do not choose
+// by themselves.
+func (c *combination) forced() bool {
+	for who := range c.run.Forced {
+		end, player, _ := strings.Cut(who, "@")
+		if c.players[sequence.End(end)] == sequence.Player(player) {
+			return true
+		}
+	}
+	return false
+}
+
 // unplayableByLinux says why two Linux hosts cannot play the run; "" where they can.
 func (c *combination) unplayableByLinux() string {
 	switch {
 	case c.link == TAP:
 		return "a TAP has one end for Linux; the other is a file descriptor, for the appliance"
-	case len(c.run.Link) > 0 || len(c.run.Extra) > 0:
-		return "what the run has the link do is done at the appliance's end, and neither end is"
+	case len(c.run.Link) > 0 || c.forced():
+		return "what the run has the link do is done at the appliance's end, and neither is the appliance's"
+	case len(c.run.Extra) > 0:
+		return "the run's extra script is for a link that has an end of the appliance's"
 	}
 	for _, e := range []sequence.End{sequence.Client, sequence.Server} {
 		if slices.ContainsFunc(c.program(e), func(s sequence.Step) bool { return s.Do != sequence.Python }) {

@@ -10,6 +10,12 @@
 // family (IPv4, IPv6). Every combination that [Options] ask for gives one [Result], in a
 // world of its own, which is gone before the next begins.
 //
+// A run that names two Linux ends among its players (the two Python programs of document
+// 003) is also played by these, on a veth pair between two Linux hosts; the role is then
+// none. Nothing of the appliance is in that world: the trace is a capture of the link, in
+// which package infer tells both ends' states, and is judged by the same rows. Neither end's
+// calls are in it, nor what no segment shows.
+//
 // What makes no sense is skipped, with the reason that configs/sequences/skips.yaml has
 // for it (see [Skip]). A combination that cannot be played and that no entry there permits
 // to skip fails.
@@ -25,6 +31,7 @@
 //     appliance's stacks has its end in the trace, or has come into the state that the
 //     file's "until" names for its end. A server of package apps that serves without end (no
 //     count, or UDP) is not waited for.
+//     Where both ends are Linux, the capture must show every connection in CLOSED or TIME-WAIT.
 //  4. There the trace is cut. What closing the world then does (listeners that the program
 //     left open, connections in a state of "until") is not part of it, and is neither
 //     judged nor written. Nor are calls that are still in progress then: they are those of

@@ -22,15 +22,19 @@ type ending struct {
 	open  map[connKey]tracer.State // those with no end yet
 	been  map[connKey]bool         // those that have been where the run waits for them
 	calls map[uint64]string        // in progress, by their enters: all but those that may wait for ever
+	air   flight
 }
 
 func newEnding(s *stage) *ending {
-	return &ending{stage: s, open: map[connKey]tracer.State{}, been: map[connKey]bool{}, calls: map[uint64]string{}}
+	return &ending{
+		stage: s, open: map[connKey]tracer.State{}, been: map[connKey]bool{}, calls: map[uint64]string{}, air: newFlight(s),
+	}
 }
 
 // over tells whether no connection that the appliance's stacks have in the trace is still
 // on its way: each has its end, or has been in the state that the run waits for at its end.
-// A server that serves without end may be about to return from a send: that is waited for.
+// A server that serves without end may be about to return from a send: that is waited for;
+// and so is what one stack has sent and the other has not got.
 func (g *ending) over(events []tracer.Event) bool {
 	for _, e := range events[g.seen:] {
 		g.take(&e)
@@ -41,10 +45,11 @@ func (g *ending) over(events []tracer.Event) bool {
 			return false
 		}
 	}
-	return len(g.calls) == 0
+	return len(g.calls) == 0 && g.air.landed()
 }
 
 func (g *ending) take(e *tracer.Event) {
+	g.air.take(e)
 	k := connKey{e.Stack, e.Conn}
 	switch b := e.Body.(type) {
 	case *tracer.StateChange:
@@ -97,6 +102,7 @@ func (g *ending) left() string {
 	for n, name := range g.calls {
 		all = append(all, fmt.Sprintf("%s (#%d) has not returned", name, n))
 	}
+	all = append(all, g.air.left()...)
 	slices.Sort(all)
 	return strings.Join(all, ", ")
 }

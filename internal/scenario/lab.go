@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -79,8 +80,8 @@ func (w *world) openLab(ctx context.Context) error {
 	return err
 }
 
-// patientSysctl is for Linux what patience is for the appliance. Kernels before 6.11 have
-// no tcp_rto_min_us.
+// patientSysctl is for Linux what patience is for the appliance, where a run sets nothing
+// else. A kernel that lacks one of them (those before 6.11 have no tcp_rto_min_us) does without.
 var patientSysctl = map[string]string{
 	"net.ipv4.tcp_early_retrans": "0",
 	"net.ipv4.tcp_rto_min_us":    "1000000",
@@ -89,13 +90,11 @@ var patientSysctl = map[string]string{
 // setSysctl sets a namespace's settings, in which do runs its function: they go with it.
 func setSysctl(do func(func() error) error, values map[string]string) error {
 	return do(func() error { // /proc/sys/net is that of the thread's namespace
-		for key, value := range patientSysctl {
-			if err := writeSysctl(key, value); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-		for key, value := range values {
-			if err := writeSysctl(key, value); err != nil {
+		all := maps.Clone(patientSysctl)
+		maps.Copy(all, values)
+		for key, value := range all {
+			_, optional := patientSysctl[key]
+			if err := writeSysctl(key, value); err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
 				return err
 			}
 		}

@@ -23,23 +23,27 @@ func documented(t *testing.T) []*sequence.Sequence {
 	return all
 }
 
-// TestSkipsFile: of all combinations, on every link and against every peer, each that
+// TestSkipsFile: of all combinations, on every link, by every clock and against every peer, each that
 // cannot be played is permitted to be skipped; and each entry of the file permits one.
 func TestSkipsFile(t *testing.T) {
 	skips, err := Skips()
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{
-		Sequences: documented(t), Skips: skips,
-		Links: []string{Pipe, Veth, TAP}, Peers: []string{Self, Script, Linux},
-	}
-	if err := o.complete(); err != nil {
-		t.Fatal(err)
-	}
-	all, err := combinations(&o)
-	if err != nil {
-		t.Fatal(err)
+	var all []combination
+	for _, clock := range []string{"", Real} {
+		o := Options{
+			Sequences: documented(t), Skips: skips, Clock: clock,
+			Links: []string{Pipe, Veth, TAP}, Peers: []string{Self, Script, Linux},
+		}
+		if err := o.complete(); err != nil {
+			t.Fatal(err)
+		}
+		some, err := combinations(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, some...)
 	}
 	used := make([]bool, len(skips))
 	for i := range all {
@@ -66,8 +70,8 @@ func TestSkipsFile(t *testing.T) {
 }
 
 func TestParseSkips(t *testing.T) {
-	got, err := ParseSkips("skips.yaml", []byte("- {sequence: [a, 'b-*'], run: '', family: 6, reason: why}\n"))
-	if err != nil || len(got) != 1 {
+	got, err := ParseSkips("skips.yaml", []byte("- {sequence: [a, 'b-*'], run: '', family: 6, reason: why}\n- {clock: real, reason: slow}\n"))
+	if err != nil || len(got) != 2 {
 		t.Fatal(got, err)
 	}
 	for _, c := range []struct {
@@ -82,6 +86,11 @@ func TestParseSkips(t *testing.T) {
 	} {
 		if got[0].Permits(&c.r) != c.want {
 			t.Errorf("%+v: permitted %v", c.r, !c.want)
+		}
+	}
+	for clock, want := range map[string]bool{Real: true, Virtual: false} {
+		if got[1].Permits(&Result{Clock: clock}) != want {
+			t.Errorf("%s clock: permitted %v", clock, !want)
 		}
 	}
 }
