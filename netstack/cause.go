@@ -239,6 +239,12 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 			return c.segmentCause(a, from, tracer.Closed)
 		}
 	}
+	if t := c.o.firing.Load(); from == tracer.TimeWait && t != nil && t.name == timerTimeWait &&
+		c.ep.EndpointState() == tcp.StateClose {
+		// It has no owner before its first firing, which this is: a call that looks just
+		// then sees what it did before its own look.
+		return t.cause(c)
+	}
 	k := c.inProgress("close", "shutdown")
 	switch {
 	case c.doom:

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
 
 	"appliance/tracer"
 	"appliance/tracer/sequence"
@@ -10,7 +11,7 @@ import (
 // flight counts the packets that are on their way from one stack of the appliance's to the
 // other: sent, by the trace, and not arrived. On a virtual clock there are none when it
 // moves; a real one does not wait for them.
-type flight map[sequence.End]int // by sender; may be negative, as a packet may be doubled
+type flight map[sequence.End]int // by sender
 
 // newFlight returns nil, which counts nothing, where that does not matter or cannot be told.
 func newFlight(s *stage) flight {
@@ -26,23 +27,27 @@ func newFlight(s *stage) flight {
 func (f flight) take(e *tracer.Event) {
 	switch b := e.Body.(type) {
 	case *tracer.Segment:
-		f.count(e.Stack, b.Dir, b.Dropped)
+		f.count(e.Stack, b.Dir, b.Dropped, b.Notes)
 	case *tracer.Datagram:
-		f.count(e.Stack, b.Dir, b.Dropped)
+		f.count(e.Stack, b.Dir, b.Dropped, b.Notes)
 	default:
 	}
 }
 
-func (f flight) count(stack string, dir tracer.Direction, dropped string) {
+func (f flight) count(stack string, dir tracer.Direction, dropped string, notes []string) {
 	end := sequence.Client
 	if stack == serverStack {
 		end = sequence.Server
 	}
 	switch {
 	case f == nil:
+	case dir == tracer.In && slices.Contains(notes, "duplicate"): // doubled here: one was sent
 	case dir == tracer.In: // dropped there or not: it has arrived
 		f[end.Other()]--
-	case dropped == "":
+	case dropped != "":
+	case slices.Contains(notes, "duplicated"):
+		f[end] += 2
+	default:
 		f[end]++
 	}
 }

@@ -12,6 +12,9 @@ func TestFlight(t *testing.T) {
 	segment := func(stack string, dir tracer.Direction, dropped string) tracer.Event {
 		return tracer.Event{Stack: stack, Body: &tracer.Segment{Dir: dir, Dropped: dropped}}
 	}
+	noted := func(stack string, dir tracer.Direction, note string) tracer.Event {
+		return tracer.Event{Stack: stack, Body: &tracer.Segment{Dir: dir, Notes: []string{note}}}
+	}
 	datagram := func(stack string, dir tracer.Direction) tracer.Event {
 		return tracer.Event{Stack: stack, Body: &tracer.Datagram{Dir: dir}}
 	}
@@ -27,6 +30,14 @@ func TestFlight(t *testing.T) {
 		{"lost where it was sent", []tracer.Event{segment("server", tracer.Out, lost)}, true},
 		{"lost where it came", []tracer.Event{segment("server", tracer.Out, ""), segment("client", tracer.In, lost)}, true},
 		{"the other way", []tracer.Event{segment("server", tracer.Out, ""), segment("server", tracer.In, "")}, false},
+		{"one of two", []tracer.Event{noted("client", tracer.Out, "duplicated"), segment("server", tracer.In, "")}, false},
+		{"both of two", []tracer.Event{
+			noted("client", tracer.Out, "duplicated"), segment("server", tracer.In, ""), segment("server", tracer.In, ""),
+		}, true},
+		{"doubled where it came, and another", []tracer.Event{
+			segment("server", tracer.Out, ""), noted("client", tracer.In, "duplicated"), noted("client", tracer.In, "duplicate"),
+			segment("server", tracer.Out, ""),
+		}, false},
 		{"a datagram", []tracer.Event{datagram("client", tracer.Out)}, false},
 		{"its arrival", []tracer.Event{datagram("client", tracer.Out), datagram("server", tracer.In)}, true},
 		{"a call", []tracer.Event{{Stack: "client", Body: &tracer.Call{}}}, true},

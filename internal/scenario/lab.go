@@ -93,8 +93,11 @@ func setSysctl(do func(func() error) error, values map[string]string) error {
 		all := maps.Clone(patientSysctl)
 		maps.Copy(all, values)
 		for key, value := range all {
-			_, optional := patientSysctl[key]
-			if err := writeSysctl(key, value); err != nil && !(optional && errors.Is(err, fs.ErrNotExist)) {
+			err := writeSysctl(key, value)
+			if _, optional := patientSysctl[key]; optional && errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
 				return err
 			}
 		}

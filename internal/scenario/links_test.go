@@ -181,7 +181,6 @@ func TestAllOnRealClock(t *testing.T) {
 	}
 	for _, family := range []int{4, 6} {
 		t.Run(fmt.Sprintf("IPv%d", family), func(t *testing.T) {
-			t.Parallel() // most of it is waiting
 			report := holds(t, scenario.Options{
 				Sequences: documented(t), Families: []int{family}, Clock: scenario.Real,
 				Each: func(r *scenario.Result, _ tracer.Header, _ []tracer.Event) {
