@@ -128,6 +128,14 @@ func (b *bothLinux) info() tracer.LinkInfo {
 	}
 }
 
+// startLinux makes Linux's end.
+func (w *world) startLinux(ctx context.Context, e sequence.End) (host.Host, error) {
+	if w.both != nil {
+		return w.both.host(e), nil
+	}
+	return w.linux.start(ctx, w)
+}
+
 // host is an end's Python.
 func (b *bothLinux) host(e sequence.End) host.Host {
 	if e == sequence.Client {

@@ -255,11 +255,7 @@ func (w *world) startEnd(ctx context.Context, e sequence.End) error {
 	case sequence.Script:
 		w.plays[e], err = script.New(w.links[e], w.scriptOptions(addressesOf(e), e.Other(), e == sequence.Client))
 	case sequence.Linux:
-		if w.both != nil {
-			w.hosts[e] = w.both.host(e)
-		} else {
-			w.hosts[e], err = w.linux.start(ctx, w)
-		}
+		w.hosts[e], err = w.startLinux(ctx, e)
 	default:
 		err = w.startStack(e)
 	}
