@@ -55,6 +55,9 @@ func (w *world) openLab(ctx context.Context) error {
 		return err
 	}
 	w.linux = side
+	if side.end != "" {
+		w.took = side.segmentsIn
+	}
 	for _, warning := range side.lab.Warnings {
 		w.o.Log("lab: %s", warning)
 	}

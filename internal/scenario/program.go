@@ -39,6 +39,8 @@ type stage struct {
 	run     *sequence.Run
 	addrs   map[sequence.End]netip.Addr
 	port    uint16
+	// took is how many segments Linux's end has got of a connection; nil where it plays none.
+	took func(local, remote netip.AddrPort) (n uint32, there bool, err error)
 }
 
 // portOf is an end's own port.

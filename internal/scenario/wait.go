@@ -43,7 +43,10 @@ func (p *program) wait(ctx context.Context, s *sequence.Step) error {
 		if err != nil {
 			return err
 		}
-		seen = w.seen
+		if err := p.journal.await(ctx, w.seen); err != nil {
+			return err
+		}
+		return p.arrived(ctx, w)
 	case s.End == "":
 		return p.clock.rest(ctx)
 	case p.traced(s.End):

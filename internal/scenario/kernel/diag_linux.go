@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"appliance/internal/lab"
 )
@@ -59,4 +60,37 @@ func NetNS(l *lab.Lab) (uint64, error) {
 		return 0, fmt.Errorf("find the network namespace of lab %s: %w", l.Name(), err)
 	}
 	return ns, nil
+}
+
+// SegmentsIn is how many segments a TCP connection of the lab's Linux side has got so far
+// (tcpi_segs_in), 0 for one that is half-open. there is false where it has no such
+// connection, or one in TIME-WAIT, of which the kernel keeps no count.
+func SegmentsIn(l *lab.Lab, local, remote netip.AddrPort) (n uint32, there bool, err error) {
+	family := uint8(unix.AF_INET)
+	if local.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	var found []*netlink.InetDiagTCPInfoResp
+	err = l.Do(func() (err error) {
+		for range diagTries {
+			if found, err = netlink.SocketDiagTCPInfo(family); !errors.Is(err, netlink.ErrDumpInterrupted) {
+				return err
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("ask sock_diag for %s – %s of lab %s: %w", local, remote, l.Name(), err)
+	}
+	for _, s := range found {
+		id := s.InetDiagMsg.ID
+		switch {
+		case toAddrPort(id.Source, id.SourcePort) != local || toAddrPort(id.Destination, id.DestinationPort) != remote:
+		case s.TCPInfo != nil:
+			return s.TCPInfo.Segs_in, true, nil
+		default:
+			return 0, RawState(s.InetDiagMsg.State) == rawSynRecv, nil
+		}
+	}
+	return 0, false, nil
 }

@@ -86,11 +86,38 @@ func TestDiagHalfOpen(t *testing.T) {
 	must(t, "connect", err)
 	child := ends{c.RemoteAddr(), c.LocalAddr()}
 	eventually(t, l, child, rawSynRecv)
+	segmentsIn(t, l, child, 0, true)
 	send(t, c, "x")
 	s, err := p.listener.Accept()
 	must(t, "accept", err)
 	recv(t, s, "x")
 	eventually(t, l, child, rawEstablished)
+}
+
+// TestSegmentsIn: a listener's child counts one SYN, and each segment after it.
+func TestSegmentsIn(t *testing.T) {
+	for _, at := range []netip.Addr{loopback4, loopback6} {
+		t.Run(at.String(), func(t *testing.T) {
+			l := newLab(t)
+			p := openPair(t, l, at, clientPort)
+			segmentsIn(t, l, p.s, 2, true)
+			segmentsIn(t, l, p.c, 1, true)
+			send(t, p.c, "hello")
+			recv(t, p.s, "hello")
+			segmentsIn(t, l, p.s, 3, true)
+			must(t, "abort", p.c.Abort())
+			segmentsIn(t, l, p.c, 0, false)
+		})
+	}
+}
+
+func segmentsIn(t *testing.T, l *lab.Lab, c endpoint, want uint32, exists bool) {
+	t.Helper()
+	n, there, err := SegmentsIn(l, c.LocalAddr(), c.RemoteAddr())
+	must(t, "segments in", err)
+	if n != want || there != exists {
+		t.Errorf("%s has got %d segments, %v; want %d, %v", c.LocalAddr(), n, there, want, exists)
+	}
 }
 
 type ends struct{ local, remote netip.AddrPort }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -65,6 +66,11 @@ func (*States) Close() ([]Change, error) { return nil, errNotLinux }
 
 // Diag needs Linux.
 func Diag(*lab.Lab, uint8) ([]Socket, error) { return nil, errNotLinux }
+
+// SegmentsIn needs Linux.
+func SegmentsIn(*lab.Lab, netip.AddrPort, netip.AddrPort) (uint32, bool, error) {
+	return 0, false, errNotLinux
+}
 
 // NetNS needs Linux.
 func NetNS(*lab.Lab) (uint64, error) { return 0, errNotLinux }

@@ -1,0 +1,78 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"appliance/tracer"
+	"appliance/tracer/sequence"
+)
+
+// TestArrived: a program of Linux's waits until the kernel has the segment, not only until
+// the appliance has sent it.
+func TestArrived(t *testing.T) {
+	local, remote := netip.MustParseAddrPort("192.168.12.53:9000"), netip.MustParseAddrPort("192.168.12.1:40000")
+	segment := func(flags tracer.Flags, dropped string, notes ...string) tracer.Event {
+		return tracer.Event{Stack: serverStack, Local: local, Remote: remote, Body: &tracer.Segment{
+			Dir: tracer.Out, Flags: flags, RelAck: 21, RelSeq: 1, Dropped: dropped, Notes: notes,
+		}}
+	}
+	other := segment(tracer.ACK, "")
+	other.Remote = netip.MustParseAddrPort("192.168.12.1:40001")
+	synack, ack := segment(tracer.SYN|tracer.ACK, ""), segment(tracer.ACK, "")
+	row := func(line string) sequence.Row {
+		r, err := sequence.ParseRow(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	gone := errors.New("too long")
+	for _, c := range []struct {
+		name   string
+		row    string
+		events []tracer.Event
+		took   []uint32 // what Linux says, one time after the other; then it has no such connection
+		asked  int
+	}{
+		{"at once", "S → C ACK seq=1 ack=21", []tracer.Event{synack, ack}, []uint32{2}, 1},
+		{"in a while", "S → C ACK seq=1 ack=21", []tracer.Event{synack, ack}, []uint32{1, 1, 2}, 3},
+		{"only up to it", "S → C ACK seq=1 ack=21", []tracer.Event{synack, ack, segment(tracer.RST, "")}, []uint32{2}, 1},
+		{"one SYN of two", "S → C ACK seq=1 ack=21", []tracer.Event{synack, synack, ack}, []uint32{2}, 1},
+		{"what is lost", "S → C ACK seq=1 ack=21", []tracer.Event{synack, segment(tracer.FIN, "loss"), segment(tracer.FIN, "", "corrupted"), ack}, []uint32{1, 2}, 2},
+		{"another connection's", "S → C ACK seq=1 ack=21", []tracer.Event{other, synack, ack}, []uint32{1, 2}, 2},
+		{"closed meanwhile", "S → C ACK seq=1 ack=21", []tracer.Event{synack, ack}, []uint32{1}, 2},
+		{"its sending only", "S ▶ ACK seq=1 ack=21", []tracer.Event{synack, ack}, nil, 0},
+		{"its own", "C → S ACK seq=1 ack=21", []tracer.Event{synack, ack}, nil, 0},
+	} {
+		asked := 0
+		s := &stage{
+			players: sequence.Players{sequence.Client: sequence.Linux, sequence.Server: sequence.Stack},
+			run:     &sequence.Run{}, names: newNames(func() {}), journal: newJournal(),
+			took: func(at, of netip.AddrPort) (uint32, bool, error) {
+				if at != remote && at != other.Remote || of != local {
+					t.Errorf("%s: asked for %s – %s", c.name, at, of)
+				}
+				asked++
+				if asked > len(c.took) {
+					return 0, false, nil
+				}
+				return c.took[asked-1], true, nil
+			},
+		}
+		_ = s.journal.Write(c.events)
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, gone)
+		w := &segmentWait{stage: s, row: row(c.row)}
+		if c.name == "another connection's" {
+			w.after = 1
+		}
+		err := (&program{stage: s, end: sequence.Client}).arrived(ctx, w)
+		cancel()
+		if err != nil || asked != c.asked {
+			t.Errorf("%s: asked %d times, want %d; error %v", c.name, asked, c.asked, err)
+		}
+	}
+}
