@@ -13,12 +13,13 @@ const previewLen = 32
 // Preview is the start of b as a call shows it (see [Arg]): at most 32 bytes, with what
 // does not print escaped as in Go, and "…" behind it where b goes on.
 func Preview(b []byte) string {
-	more := ""
+	var room [8 * previewLen]byte // the longest escape of a byte has four
+	quoted := strconv.AppendQuoteToASCII(room[:0], string(b[:min(len(b), previewLen)]))
+	quoted = quoted[:len(quoted)-1]
 	if len(b) > previewLen {
-		b, more = b[:previewLen], "…"
+		quoted = append(quoted, "…"...)
 	}
-	quoted := strconv.QuoteToASCII(string(b))
-	return quoted[1:len(quoted)-1] + more
+	return string(quoted[1:])
 }
 
 // SendArgs are a send's arguments: how many bytes, and the first of them.

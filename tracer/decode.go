@@ -1,41 +1,63 @@
 package tracer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"strconv"
+	"unicode/utf8"
 )
 
-// decoder turns lines into events. Its input has passed json.Valid: the walk over
-// it trusts the grammar, and only looks at what it wants.
+// decoder turns lines into events. One walk over a line checks that it is JSON and finds
+// its fields; what stands inside a field has been checked by then.
 type decoder struct {
 	fields []field
-	names  map[string]string         // short strings seen, so that each is allocated once
-	addrs  map[string]netip.AddrPort // likewise
-	err    error                     // the first of the line
+	inner  []field // of an object in the line
+	err    error   // the first of the line
+	seed   maphash.Seed
+	texts  [512]string // short strings seen, each where its hash says: so that most are allocated once
+	addrs  [1024]seenAddr
 }
 
-// maxSeen bounds each of decoder's maps.
-const maxSeen = 4096
+// seenAddr is an address that was seen, as it stood in the line.
+type seenAddr struct {
+	text string
+	addr netip.AddrPort
+}
 
-// field is one member of an object: its key, and its value as it stands in the line.
+// field is one member of an object: its key and its value as they stand in the line, the
+// key without its quotes.
 type field struct {
-	key   string
-	value []byte
+	key, value []byte
 }
+
+// errSyntax says that a line is not JSON: who wants to know why asks encoding/json.
+var errSyntax = errors.New("not JSON")
 
 // event decodes a line. known is false for a type that this version has not got.
 func (d *decoder) event(line []byte) (e Event, known bool, err error) {
 	d.err = nil
-	if line = trimSpace(line); line[0] != '{' {
+	line = line[skipSpace(line, 0):]
+	if len(line) == 0 || line[0] != '{' {
+		if n := scanValue(line, 0); n < 0 || skipSpace(line, n) != len(line) {
+			return Event{}, false, errSyntax
+		}
 		return Event{}, false, fmt.Errorf("want an object, found %s", excerpt(line))
 	}
-	d.fields = d.object(line, d.fields[:0])
-	var typ string
+	fields, n := d.object(line, d.fields[:0])
+	d.fields = fields
+	switch {
+	case d.err != nil:
+		return Event{}, false, d.err
+	case n < 0 || skipSpace(line, n) != len(line):
+		return Event{}, false, errSyntax
+	}
+	typ := ""
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "n":
 			e.N = d.uint(f, 64)
 		case "t_ns":
@@ -69,23 +91,64 @@ func (d *decoder) event(line []byte) (e Event, known bool, err error) {
 	return e, e.Body != nil, nil
 }
 
-// object appends the members of the object at the start of b, those that are null
-// left out, to dst.
-func (d *decoder) object(b []byte, dst []field) []field {
-	b = trimSpace(b[1:])
-	for b[0] != '}' {
-		n := valueLen(b)
-		key := d.unquote(b[:n])
-		b = trimSpace(trimSpace(b[n:])[1:]) // the colon
-		n = valueLen(b)
-		if b[0] != 'n' {
-			dst = append(dst, field{key, b[:n]})
-		}
-		if b = trimSpace(b[n:]); b[0] == ',' {
-			b = trimSpace(b[1:])
-		}
+// object appends the members of the object at the start of b, those that are null left
+// out, to dst, and returns how long the object is; -1 where it is not JSON.
+func (d *decoder) object(b []byte, dst []field) ([]field, int) {
+	i := skipSpace(b, 1)
+	if i < len(b) && b[i] == '}' {
+		return dst, i + 1
 	}
-	return dst
+	for {
+		key := i
+		if i = scanKey(b, i); i < 0 {
+			return dst, -1
+		}
+		n := scanValue(b[i:], 1)
+		if n < 0 {
+			return dst, -1
+		}
+		if b[i] != 'n' {
+			dst = append(dst, field{d.key(b[key:]), b[i : i+n]})
+		}
+		i = skipSpace(b, i+n)
+		switch {
+		case i < len(b) && b[i] == '}':
+			return dst, i + 1
+		case i >= len(b) || b[i] != ',':
+			return dst, -1
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// key returns the key at the start of b, without its quotes and what it escapes.
+func (d *decoder) key(b []byte) []byte {
+	i := 1
+	for b[i] != '"' && b[i] != '\\' && b[i] < utf8.RuneSelf {
+		i++
+	}
+	if b[i] == '"' {
+		return b[1:i]
+	}
+	return []byte(d.unquote(b[:scanString(b)]))
+}
+
+// name returns a key that outlives the line.
+func (d *decoder) name(f field) string {
+	if bytes.IndexByte(f.key, '\\') >= 0 {
+		return string(f.key) // kept, it would be taken for an escape
+	}
+	return d.kept(f.key)
+}
+
+// members returns the members of the object in f.
+func (d *decoder) members(f field) []field {
+	if f.value[0] != '{' {
+		d.fail(f, "an object")
+		return nil
+	}
+	d.inner, _ = d.object(f.value, d.inner[:0])
+	return d.inner
 }
 
 // array calls each with every element of the array in f.
@@ -95,89 +158,63 @@ func (d *decoder) array(f field, each func(field)) {
 		d.fail(f, "an array")
 		return
 	}
-	b = trimSpace(b[1:])
-	for b[0] != ']' {
-		n := valueLen(b)
-		each(field{f.key, b[:n]})
-		if b = trimSpace(b[n:]); b[0] == ',' {
-			b = trimSpace(b[1:])
+	for i := skipSpace(b, 1); b[i] != ']'; {
+		n := scanValue(b[i:], 1)
+		each(field{f.key, b[i : i+n]})
+		if i = skipSpace(b, i+n); b[i] == ',' {
+			i = skipSpace(b, i+1)
 		}
 	}
-}
-
-// valueLen returns the length of the value at the start of b.
-func valueLen(b []byte) int {
-	switch b[0] {
-	case '"':
-		return stringLen(b)
-	case '{', '[':
-		depth := 0
-		for i := 0; i < len(b); i++ {
-			switch b[i] {
-			case '"':
-				i += stringLen(b[i:]) - 1
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return i + 1
-				}
-			}
-		}
-		return len(b)
-	}
-	for i, c := range b {
-		switch c {
-		case ',', '}', ']', ' ', '\t', '\r', '\n':
-			return i
-		}
-	}
-	return len(b)
-}
-
-// stringLen returns the length of the string at the start of b, with its quotes.
-func stringLen(b []byte) int {
-	for i := 1; i < len(b); i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(b)
-}
-
-func trimSpace(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == '\r' || b[0] == '\n') {
-		b = b[1:]
-	}
-	return b
 }
 
 // unquote returns the string that the quoted b stands for.
 func (d *decoder) unquote(b []byte) string {
 	raw := b[1 : len(b)-1]
-	if s, ok := d.names[string(raw)]; ok {
+	if len(raw) <= maxKept {
+		// What is kept has passed what follows.
+		if seen := d.seen(raw); *seen == string(raw) {
+			return *seen
+		}
+	}
+	if bytes.IndexByte(raw, '\\') >= 0 || !utf8.Valid(raw) {
+		s := ""
+		if err := json.Unmarshal(b, &s); err != nil && d.err == nil { // cannot be: the line is JSON
+			d.err = err
+		}
 		return s
 	}
-	s := ""
-	if err := json.Unmarshal(b, &s); err != nil { // cannot be: the line is valid
-		d.err = err
+	return d.kept(raw)
+}
+
+// kept returns b, which has no backslash and is UTF-8, as a string, the same one for the same bytes as a rule.
+func (d *decoder) kept(b []byte) string {
+	if len(b) > maxKept {
+		return string(b)
 	}
-	if len(raw) <= 32 {
-		if d.names == nil || len(d.names) >= maxSeen {
-			d.names = make(map[string]string)
-		}
-		d.names[string(raw)] = s
+	seen := d.seen(b)
+	if *seen != string(b) {
+		*seen = string(b)
 	}
-	return s
+	return *seen
+}
+
+// maxKept is how long a string may be, in bytes, to be kept.
+const maxKept = 32
+
+// seen returns the place of a string.
+func (d *decoder) seen(b []byte) *string { return &d.texts[d.hash(b)%uint64(len(d.texts))] }
+
+func (d *decoder) hash(b []byte) uint64 {
+	if d.seed == (maphash.Seed{}) {
+		d.seed = maphash.MakeSeed()
+	}
+	return maphash.Bytes(d.seed, b)
 }
 
 // fail notes that f is not what was wanted.
 func (d *decoder) fail(f field, want string) {
 	if d.err == nil {
-		d.err = fmt.Errorf("field %q: want %s, found %s", clip(f.key), want, excerpt(f.value))
+		d.err = fmt.Errorf("field %q: want %s, found %s", clip(string(f.key)), want, excerpt(f.value))
 	}
 }
 
@@ -190,6 +227,9 @@ func (d *decoder) text(f field) string {
 }
 
 func (d *decoder) uint(f field, bits int) uint64 {
+	if v, ok := digits(f.value); ok && bits == 64 || ok && v>>bits == 0 {
+		return v
+	}
 	v, err := strconv.ParseUint(string(f.value), 10, bits)
 	if err != nil {
 		d.fail(f, fmt.Sprintf("an unsigned integer of %d bits", bits))
@@ -198,11 +238,28 @@ func (d *decoder) uint(f field, bits int) uint64 {
 }
 
 func (d *decoder) int(f field, bits int) int64 { //nolint:unparam // strconv.IntSize is 32 elsewhere
+	if v, ok := digits(f.value); ok && v>>(bits-1) == 0 {
+		return int64(v)
+	}
 	v, err := strconv.ParseInt(string(f.value), 10, bits)
 	if err != nil {
 		d.fail(f, fmt.Sprintf("an integer of %d bits", bits))
 	}
 	return v
+}
+
+// digits reads a number that has nothing but digits, and not too many.
+func digits(b []byte) (v uint64, ok bool) {
+	if len(b) > 18 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		v = v*10 + uint64(c-'0')
+	}
+	return v, true
 }
 
 func (d *decoder) bool(f field) bool {
@@ -213,8 +270,9 @@ func (d *decoder) bool(f field) bool {
 }
 
 func (d *decoder) addr(f field) netip.AddrPort {
-	if a, ok := d.addrs[string(f.value)]; ok {
-		return a
+	seen := &d.addrs[d.hash(f.value)%uint64(len(d.addrs))]
+	if seen.text == string(f.value) {
+		return seen.addr
 	}
 	a, err := netip.ParseAddrPort(d.text(f))
 	if err != nil {
@@ -222,10 +280,7 @@ func (d *decoder) addr(f field) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	if len(f.value) <= 64 {
-		if d.addrs == nil || len(d.addrs) >= maxSeen {
-			d.addrs = make(map[string]netip.AddrPort)
-		}
-		d.addrs[string(f.value)] = a
+		*seen = seenAddr{string(f.value), a}
 	}
 	return a
 }

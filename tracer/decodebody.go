@@ -29,7 +29,7 @@ func (d *decoder) body(t Type) Body {
 	case TypeLost:
 		l := &Lost{}
 		for _, f := range d.fields {
-			switch f.key {
+			switch string(f.key) {
 			case "missed":
 				l.Missed = d.uint(f, 64)
 			case "of":
@@ -45,7 +45,7 @@ func (d *decoder) body(t Type) Body {
 func (d *decoder) call() *Call {
 	c := &Call{Bytes: -1}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "call":
 			c.Name = d.text(f)
 		case "phase":
@@ -72,13 +72,9 @@ func (d *decoder) call() *Call {
 // args decodes a call's arguments, in their order. A value of a kind that no writer
 // here has is kept as it stands in the line.
 func (d *decoder) args(f field) []Arg {
-	if f.value[0] != '{' {
-		d.fail(f, "an object")
-		return nil
-	}
 	var args []Arg
-	for _, f := range d.object(f.value, nil) {
-		a := Arg{Name: f.key}
+	for _, f := range d.members(f) {
+		a := Arg{Name: d.name(f)}
 		switch f.value[0] {
 		case '"':
 			a.Value = d.unquote(f.value)
@@ -99,16 +95,12 @@ func (d *decoder) args(f field) []Arg {
 func (d *decoder) segment() *Segment {
 	s := &Segment{}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "dir":
 			s.Dir = Direction(d.text(f))
 		case "flags":
 			d.array(f, func(f field) {
-				flag, err := ParseFlag(d.text(f))
-				if err != nil {
-					d.fail(f, "a TCP flag")
-				}
-				s.Flags |= flag
+				s.Flags |= d.flag(f)
 			})
 		case "seq":
 			s.Seq = uint32(d.uint(f, 32))
@@ -135,13 +127,27 @@ func (d *decoder) segment() *Segment {
 	return s
 }
 
-func (d *decoder) options(f field) (o Options) {
-	if f.value[0] != '{' {
-		d.fail(f, "an object")
-		return o
+// flag decodes one of a segment's flags.
+func (d *decoder) flag(f field) Flags {
+	name := f.value
+	if n := len(name); n > 2 && name[0] == '"' {
+		name = name[1 : n-1]
 	}
-	for _, f := range d.object(f.value, nil) {
-		switch f.key {
+	for i, n := range flagNames {
+		if n == string(name) {
+			return 1 << i
+		}
+	}
+	flag, err := ParseFlag(d.text(f))
+	if err != nil {
+		d.fail(f, "a TCP flag")
+	}
+	return flag
+}
+
+func (d *decoder) options(f field) (o Options) {
+	for _, f := range d.members(f) {
+		switch string(f.key) {
 		case "mss":
 			o.MSS = uint16(d.uint(f, 16))
 		case "ws":
@@ -166,7 +172,7 @@ func (d *decoder) options(f field) (o Options) {
 func (d *decoder) datagram() *Datagram {
 	g := &Datagram{}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "dir":
 			g.Dir = Direction(d.text(f))
 		case "len":
@@ -183,7 +189,7 @@ func (d *decoder) datagram() *Datagram {
 func (d *decoder) icmp() *ICMP {
 	m := &ICMP{}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "dir":
 			m.Dir = Direction(d.text(f))
 		case "name":
@@ -203,7 +209,7 @@ func (d *decoder) state() *StateChange {
 	s := &StateChange{}
 	s.From, s.To = numStates, numStates
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "from":
 			s.From = d.stateName(f)
 		case "to":
@@ -224,7 +230,7 @@ func (d *decoder) state() *StateChange {
 	}
 	// CLOSED must not come from a field that is not there.
 	if s.From == numStates || s.To == numStates {
-		d.fail(field{"from, to", []byte("nothing")}, "two states")
+		d.fail(field{[]byte("from, to"), []byte("nothing")}, "two states")
 	}
 	return s
 }
@@ -238,12 +244,8 @@ func (d *decoder) stateName(f field) State {
 }
 
 func (d *decoder) cause(f field) (c Cause) {
-	if f.value[0] != '{' {
-		d.fail(f, "an object")
-		return c
-	}
-	for _, f := range d.object(f.value, nil) {
-		switch f.key {
+	for _, f := range d.members(f) {
+		switch string(f.key) {
 		case "kind":
 			c.Kind = CauseKind(d.text(f))
 		case "n":
@@ -258,7 +260,7 @@ func (d *decoder) cause(f field) (c Cause) {
 func (d *decoder) timer() *Timer {
 	t := &Timer{}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "timer":
 			t.Name = d.text(f)
 		case "what":
@@ -276,14 +278,14 @@ func (d *decoder) tcb() *TCB {
 	t := &TCB{}
 	for _, f := range d.fields {
 		switch {
-		case f.key == "after":
+		case string(f.key) == "after":
 			t.After = d.uint(f, 64)
-		case reserved(f.key):
+		case reserved(string(f.key)):
 		case f.value[0] == '"':
-			t.Vars = append(t.Vars, TCBVar{Name: f.key, Text: d.unquote(f.value)})
+			t.Vars = append(t.Vars, TCBVar{Name: d.name(f), Text: d.unquote(f.value)})
 		default:
 			if v, err := strconv.ParseInt(string(f.value), 10, 64); err == nil {
-				t.Vars = append(t.Vars, TCBVar{Name: f.key, Value: v})
+				t.Vars = append(t.Vars, TCBVar{Name: d.name(f), Value: v})
 			}
 		}
 	}
@@ -293,7 +295,7 @@ func (d *decoder) tcb() *TCB {
 func (d *decoder) end() *End {
 	e := &End{}
 	for _, f := range d.fields {
-		switch f.key {
+		switch string(f.key) {
 		case "role":
 			e.Role = Role(d.text(f))
 		case "opened_ns":

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -18,7 +19,7 @@ func AppendJSON(dst []byte, e *Event) []byte {
 	dst = strconv.AppendUint(dst, e.N, 10)
 	dst = appendInt(dst, "t_ns", int64(e.T))
 	if e.Body != nil {
-		dst = appendString(dst, "type", string(e.Body.Type()))
+		dst = appendWord(dst, "type", string(e.Body.Type()))
 	}
 	dst = appendText(dst, "stack", e.Stack)
 	dst = appendCount(dst, "conn", uint64(e.Conn))
@@ -31,12 +32,12 @@ func AppendJSON(dst []byte, e *Event) []byte {
 	case *Segment:
 		dst = appendSegment(dst, b)
 	case *Datagram:
-		dst = appendString(dst, "dir", string(b.Dir))
+		dst = appendDirection(dst, b.Dir)
 		dst = appendInt(dst, "len", int64(b.Len))
 		dst = appendList(dst, "notes", b.Notes)
 		dst = appendText(dst, "dropped", b.Dropped)
 	case *ICMP:
-		dst = appendString(dst, "dir", string(b.Dir))
+		dst = appendDirection(dst, b.Dir)
 		dst = appendText(dst, "name", b.Name)
 		dst = appendUint(dst, "icmp_type", uint64(b.Kind))
 		dst = appendUint(dst, "code", uint64(b.Code))
@@ -106,22 +107,32 @@ func appendValue(dst []byte, v any) []byte {
 	}
 }
 
-func appendSegment(dst []byte, s *Segment) []byte {
-	dst = appendString(dst, "dir", string(s.Dir))
-	dst = appendKey(dst, "flags")
-	dst = append(dst, '[')
-	first := true
-	for _, f := range flagOrder {
-		if s.Flags&f == 0 {
-			continue
+// flagLists are the flags of a segment, every set of them, as its line has them.
+var flagLists = func() (lists [256]string) {
+	for set := range lists {
+		names := Flags(set).Names() //nolint:gosec // below 256
+		for i, n := range names {
+			names[i] = `"` + n + `"`
 		}
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = appendQuoted(dst, f.name())
+		lists[set] = `,"flags":[` + strings.Join(names, ",") + "]"
 	}
-	dst = append(dst, ']')
+	return lists
+}()
+
+func appendDirection(dst []byte, d Direction) []byte {
+	switch d {
+	case In:
+		return append(dst, `,"dir":"in"`...)
+	case Out:
+		return append(dst, `,"dir":"out"`...)
+	default:
+		return appendString(dst, "dir", string(d))
+	}
+}
+
+func appendSegment(dst []byte, s *Segment) []byte {
+	dst = appendDirection(dst, s.Dir)
+	dst = append(dst, flagLists[s.Flags]...)
 	dst = appendUint(dst, "seq", uint64(s.Seq))
 	if s.Flags.Has(ACK) || s.Ack != 0 {
 		dst = appendUint(dst, "ack", uint64(s.Ack))
@@ -202,10 +213,13 @@ func appendTCB(dst []byte, t *TCB) []byte {
 		if reserved(v.Name) {
 			continue
 		}
+		dst = append(dst, ',')
+		dst = appendQuoted(dst, v.Name)
+		dst = append(dst, ':')
 		if v.Text != "" {
-			dst = appendString(dst, v.Name, v.Text)
+			dst = appendQuoted(dst, v.Text)
 		} else {
-			dst = appendInt(dst, v.Name, v.Value)
+			dst = strconv.AppendInt(dst, v.Value, 10)
 		}
 	}
 	return dst
@@ -233,11 +247,18 @@ func appendEnd(dst []byte, e *End) []byte {
 }
 
 // appendKey writes a comma, the key and a colon: every object here is begun by
-// something else than appendKey, or mends the first comma.
+// something else than appendKey, or mends the first comma. The key needs no escape.
 func appendKey(dst []byte, key string) []byte {
-	dst = append(dst, ',')
-	dst = appendQuoted(dst, key)
-	return append(dst, ':')
+	dst = append(dst, ',', '"')
+	dst = append(dst, key...)
+	return append(dst, '"', ':')
+}
+
+// appendWord is appendString for a word that needs no escape.
+func appendWord(dst []byte, key, word string) []byte {
+	dst = append(appendKey(dst, key), '"')
+	dst = append(dst, word...)
+	return append(dst, '"')
 }
 
 func appendInt(dst []byte, key string, v int64) []byte {

@@ -94,21 +94,19 @@ func (r *Reader) Next() (Event, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		if !json.Valid(line) {
-			if !whole {
-				r.end = &LineError{r.line, ErrTruncated}
-				break
-			}
-			return Event{}, &LineError{r.line, invalid(line)}
-		}
 		e, known, err := r.dec.event(line)
-		if err != nil {
+		switch {
+		case errors.Is(err, errSyntax) && !whole:
+			r.end = &LineError{r.line, ErrTruncated}
+		case errors.Is(err, errSyntax):
+			return Event{}, &LineError{r.line, invalid(line)}
+		case err != nil:
 			return Event{}, &LineError{r.line, err}
-		}
-		if known {
+		case known:
 			return e, nil
+		default:
+			r.skipped++
 		}
-		r.skipped++
 	}
 	return Event{}, r.end
 }

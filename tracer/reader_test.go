@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"appliance/tracer"
+	"appliance/tracer/tracertest"
 )
 
 var sameAddr = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
@@ -40,13 +40,8 @@ func readAll(r io.Reader) ([]tracer.Event, *tracer.Reader, error) {
 
 func TestReaderGivesBackWhatWasWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		h := tracer.Header{
-			Started:   time.Unix(0, rapid.Int64().Draw(t, "started")).UTC(),
-			Appliance: text().Draw(t, "appliance"), GVisor: text().Draw(t, "gvisor"), Go: text().Draw(t, "go"),
-			Link: tracer.LinkInfo{Kind: text().Draw(t, "kind"), MTU: rapid.Uint32().Draw(t, "mtu"), Impair: text().Draw(t, "impair")},
-			TCP:  tracer.TCPInfo{Congestion: "reno", RACK: true, MSL: duration().Draw(t, "msl"), Backlog: rapid.Int().Draw(t, "backlog")},
-		}
-		want := rapid.SliceOfN(rapid.Custom(event), 0, 10).Draw(t, "events")
+		h := tracertest.DrawHeader(t)
+		want := rapid.SliceOfN(rapid.Custom(tracertest.DrawEvent), 0, 10).Draw(t, "events")
 		trace := append(tracer.AppendHeader(nil, h), '\n')
 		for i := range want {
 			trace = append(tracer.AppendJSON(trace, &want[i]), '\n')
@@ -183,6 +178,18 @@ func TestReaderForwardCompatible(t *testing.T) {
 		{N: 4, Body: &tracer.Call{Bytes: -1, Args: []tracer.Arg{{"f", "1.5"}, {"o", `{"a":[1]}`}, {"i", int64(math.MinInt64)}}}},
 	}
 	if diff := cmp.Diff(want, got, sameAddr); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestReaderKeepsNoEscape: a string that was seen is not taken for another's escape.
+func TestReaderKeepsNoEscape(t *testing.T) {
+	got, _, err := readAll(strings.NewReader(head + `{"type":"tcb","a\\nb":1,"v":"a\nb","w":"a\\nb","x":"a\nb"}`))
+	if !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	want := []tracer.TCBVar{{Name: `a\nb`, Value: 1}, {Name: "v", Text: "a\nb"}, {Name: "w", Text: `a\nb`}, {Name: "x", Text: "a\nb"}}
+	if diff := cmp.Diff(want, got[0].Body.(*tracer.TCB).Vars); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

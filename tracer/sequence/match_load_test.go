@@ -1,14 +1,13 @@
 package sequence
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"appliance/tracer"
+	"appliance/tracer/tracertest"
 )
 
 // goodTraces are traces that true runs made, each with the sequence that it was judged by, as
@@ -97,26 +96,8 @@ func findRun(tb testing.TB, dir, name string) *Run {
 
 func readEvents(tb testing.TB, file string) []tracer.Event {
 	tb.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	r, err := tracer.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var events []tracer.Event
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return events
-		}
-		if err != nil {
-			tb.Fatal(err)
-		}
-		events = append(events, e)
-	}
+	_, events := tracertest.Read(tb, file)
+	return events
 }
 
 // TestGoodTraces holds that what true runs recorded matches what they were judged by.

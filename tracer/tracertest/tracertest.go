@@ -1,6 +1,7 @@
 // Package tracertest has the fakes of package tracer's seams: a Recorder that keeps
 // what it is given, for tests of what records, and a Sink that does, for tests of
-// what writes. Both let a test wait for an event instead of sleeping.
+// what writes. Both let a test wait for an event instead of sleeping. DrawEvent and
+// DrawHeader draw the parts of any trace there is, for properties.
 package tracertest
 
 import (
@@ -101,6 +102,10 @@ func (r *Recorder) Record(e tracer.Event) uint64 {
 	defer r.mu.Unlock()
 	e.N = uint64(len(r.events)) + 1
 	e.T = r.now()
+	if s, ok := e.Body.(*tracer.Segment); ok {
+		body := *s
+		e.Body = &body
+	}
 	r.add(e)
 	return e.N
 }

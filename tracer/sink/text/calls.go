@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 func durationOf(ns int64) time.Duration { return time.Duration(ns) }
@@ -54,9 +55,9 @@ func (s *Sink) call(e *tracer.Event, c *tracer.Call) {
 	s.result(e, c)
 	if c.Phase == tracer.PhaseReturn && c.Of != 0 {
 		s.by()
-		s.number(dim, "of #", c.Of)
+		s.put(dim, s.o.Lang.F("of #%d", c.Of))
 		if c.Took > 0 {
-			s.put(dim, ", took "+span(c.Took))
+			s.put(dim, s.o.Lang.F(", took %s", span(c.Took)))
 		}
 	}
 }
@@ -84,15 +85,15 @@ func (s *Sink) result(e *tracer.Event, c *tracer.Call) {
 	case moved:
 		s.put(plain, " = "+strconv.Itoa(c.Bytes))
 		if c.Bytes == 0 && c.Name == "recv" {
-			s.put(plain, ", end of stream")
+			s.put(plain, s.o.Lang.T(", end of stream"))
 		}
 		if c.Result != "" {
-			s.data(c.Result, len("  of #0000, took 000.000 ms"))
+			s.data(c.Result, words.Width(s.o.Lang.F("  of #%d, took %s", 1000, span(100*time.Millisecond))))
 		}
 	case c.Result != "":
 		s.say(plain, " = "+c.Result)
 		if c.Conn != 0 && s.labelled(e.Stack) {
-			s.say(plain, " as "+e.Stack+"."+strconv.FormatUint(uint64(c.Conn), 10))
+			s.say(plain, s.o.Lang.F(" as %s", e.Stack+"."+strconv.FormatUint(uint64(c.Conn), 10)))
 		}
 	case c.Phase == tracer.PhaseReturn:
 		s.put(plain, " = ok")

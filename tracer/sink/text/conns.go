@@ -9,6 +9,7 @@ type conns struct {
 	introduced map[uint32]uint64 // bit c%64 of entry c/64: ids rise, so a long trace stays small
 	live       map[uint32]*conn
 	going      map[string]int // by stack: how many of live
+	listeners  map[uint32]bool
 }
 
 // conn is what is kept of a connection until it ends.
@@ -23,8 +24,9 @@ func (c *conns) see(e *tracer.Event) bool {
 	if e.Conn == 0 || c.introduced[e.Conn/64]&(1<<(e.Conn%64)) != 0 {
 		return false
 	}
-	connected := e.Remote.IsValid() && e.Local.IsValid()
-	if !connected && (!e.Local.IsValid() || !listens(e.Body)) {
+	c.listener(e)
+	connected := e.Remote.IsValid() && e.Local.IsValid() && !c.listeners[e.Conn]
+	if !connected && (!e.Local.IsValid() || !c.listeners[e.Conn]) {
 		return false
 	}
 	if c.introduced == nil {
@@ -38,6 +40,23 @@ func (c *conns) see(e *tracer.Event) bool {
 		c.going[e.Stack]++
 	}
 	return true
+}
+
+// listener takes note of e where it makes its connection a listener.
+func (c *conns) listener(e *tracer.Event) {
+	if e.Conn == 0 || !listens(e.Body) {
+		return
+	}
+	if c.listeners == nil {
+		c.listeners = make(map[uint32]bool)
+	}
+	c.listeners[e.Conn] = true
+}
+
+// asked tells whether e is a peer's SYN: it is the peer who opens.
+func asked(e *tracer.Event) bool {
+	g, ok := e.Body.(*tracer.Segment)
+	return ok && g.Dir == tracer.In && g.Flags&(tracer.SYN|tracer.ACK) == tracer.SYN
 }
 
 // listens tells whether an event makes its connection a listener.

@@ -1,12 +1,12 @@
 package text
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 // body writes what an event tells.
@@ -33,7 +33,7 @@ func (s *Sink) body(e *tracer.Event) {
 		if b.Of != "" {
 			what = string(b.Of)
 		}
-		s.say(bad, "… "+plural(b.Missed, what)+" not shown (the sink fell behind)")
+		s.say(bad, s.o.Lang.F("… %s not shown (the sink fell behind)", counted(s.o.Lang, b.Missed, what)))
 	}
 }
 
@@ -48,17 +48,20 @@ func (s *Sink) state(c *tracer.StateChange) {
 		what = string(c.Cause.Kind)
 	}
 	if what != "" {
-		s.say(plain, "by "+what)
+		s.say(plain, s.o.Lang.F("by %s", s.o.Lang.T(what)))
 		s.number(plain, " #", c.Cause.N)
 	}
 	if c.Error != "" {
 		s.say(bad, " ✗ "+c.Error)
 	} else if c.Dwell > 0 && c.From != tracer.Closed && c.From != tracer.Listen {
 		// How long it was nothing, or listened, tells nothing of this change.
-		s.put(plain, ", after "+span(c.Dwell))
+		s.put(plain, s.o.Lang.F(", after %s", span(c.Dwell)))
 	}
 	if c.Via == "filled" {
-		s.put(amber, ", filled in")
+		s.put(amber, s.o.Lang.T(", filled in"))
+	}
+	if c.Via == "inferred" {
+		s.put(dim, s.o.Lang.T(", inferred"))
 	}
 	if s.o.Clauses && c.RFC != "" {
 		clause := c.RFC
@@ -77,13 +80,13 @@ func (s *Sink) number(st style, sign string, n uint64) {
 }
 
 func (s *Sink) timer(t *tracer.Timer) {
-	s.say(amber, "⏱ "+t.Name+" "+t.What)
+	s.say(amber, "⏱ "+s.o.Lang.F("%s %s|a timer and what it did", s.o.Lang.T(t.Name), s.o.Lang.T(t.What)))
 	switch {
 	case t.RTO == 0:
 	case t.Name == "retransmit":
 		s.put(plain, " (rto "+setting(t.RTO)+")")
 	default:
-		s.put(plain, " (set to "+setting(t.RTO)+")")
+		s.put(plain, s.o.Lang.F(" (set to %s)", setting(t.RTO)))
 	}
 }
 
@@ -121,16 +124,16 @@ func (s *Sink) tcb(e *tracer.Event, t *tracer.TCB) {
 	s.put(dim, "·")
 	tail := ""
 	if t.After != 0 && t.After != s.lastN { // else it stands in the line above
-		tail = "  after #" + strconv.FormatUint(t.After, 10)
+		tail = s.o.Lang.F("  after #%d", t.After)
 	}
 	for i, p := range parts {
 		p = strings.Repeat(" ", 1+min(i, 1)) + p
-		room := s.o.Width - s.col - len(tail)
+		room := s.o.Width - s.col - words.Width(tail)
 		if i < len(parts)-1 {
-			room -= len(", 00 more")
+			room -= words.Width(s.o.Lang.F("  %d more", 10))
 		}
 		if i > 0 && len([]rune(p)) > room {
-			s.put(dim, "  "+strconv.Itoa(len(parts)-i)+" more")
+			s.put(dim, s.o.Lang.F("  %d more", len(parts)-i))
 			break
 		}
 		s.put(dim, p)
@@ -156,32 +159,38 @@ func value(v tracer.TCBVar) string {
 }
 
 var howWords = map[tracer.How]string{
-	tracer.HowFIN:         "closed by FIN",
-	tracer.HowReset:       "reset by peer",
-	tracer.HowAborted:     "aborted here",
-	tracer.HowTimeout:     "timed out",
-	tracer.HowRefused:     "refused",
-	tracer.HowUnreachable: "peer unreachable",
+	tracer.HowFIN:         words.Key("closed by FIN"),
+	tracer.HowReset:       words.Key("reset by peer"),
+	tracer.HowAborted:     words.Key("aborted here"),
+	tracer.HowTimeout:     words.Key("timed out"),
+	tracer.HowRefused:     words.Key("refused"),
+	tracer.HowUnreachable: words.Key("peer unreachable"),
 }
 
 func (s *Sink) ending(x *tracer.End) {
-	words, ok := howWords[x.How]
+	how, ok := howWords[x.How]
 	switch {
-	case !ok && x.How != "":
-		words = "ended: " + string(x.How)
-	case !ok:
-		words = "ended"
+	case ok:
+		how = s.o.Lang.T(how)
+	case x.How != "":
+		how = s.o.Lang.F("ended: %s", x.How)
+	default:
+		how = s.o.Lang.T("ended")
 	}
 	st := bold
 	if x.How != tracer.HowFIN {
 		st = bad
 	}
-	s.say(st, "■ "+words)
-	s.put(plain, fmt.Sprintf(": %s, %d B in, %d out, %d+%d segments", brief(x.Duration),
+	s.say(st, "■ "+how)
+	s.put(plain, s.o.Lang.F(": %s, %d B in, %d out, %d+%d segments", brief(x.Duration),
 		x.BytesIn, x.BytesOut, x.SegmentsIn, x.SegmentsOut))
 	again := style(plain)
 	if x.Retransmits > 0 {
 		again = amber
 	}
-	s.put(again, ", "+plural(x.Retransmits, "retransmit"))
+	if x.Retransmits == 1 {
+		s.put(again, s.o.Lang.F(", %d retransmit", 1))
+	} else {
+		s.put(again, s.o.Lang.F(", %d retransmits", x.Retransmits))
+	}
 }

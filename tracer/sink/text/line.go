@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"appliance/tracer/view/words"
 )
 
 // style is an SGR sequence's parameters; "" is the terminal's own colour. The eight
@@ -59,7 +61,7 @@ func (l *line) raw(st style, s string) {
 	if s == "" {
 		return
 	}
-	l.col += utf8.RuneCountInString(s)
+	l.col += words.Width(s)
 	if l.color && st != plain {
 		if l.last == st && l.lastEnd == len(l.buf) && len(l.buf) > 0 {
 			l.buf = append(l.buf[:len(l.buf)-len(reset)], s...)
@@ -88,7 +90,7 @@ func (l *line) to(col, gap int) {
 
 // right appends s, dim, so that it ends after width columns.
 func (l *line) right(s string, width int) {
-	l.to(l.col+width-utf8.RuneCountInString(s), 0)
+	l.to(l.col+width-words.Width(s), 0)
 	l.put(dim, s)
 }
 
@@ -184,12 +186,4 @@ func brief(d time.Duration) string {
 		decimals = 1
 	}
 	return strconv.FormatFloat(f, 'f', decimals, 64) + unit
-}
-
-// plural returns "1 segment", "2 segments".
-func plural(n uint64, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return strconv.FormatUint(n, 10) + " " + noun
 }

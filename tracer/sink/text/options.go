@@ -3,11 +3,15 @@ package text
 import (
 	"fmt"
 	"time"
+
+	"appliance/tracer/view/words"
 )
 
 // Options are a Sink's settings; the zero value is ready: no colour, Unicode marks,
 // times since the start.
 type Options struct {
+	// Lang is the language of the words.
+	Lang words.Lang
 	// Color marks calls, segments and states with the terminal's own 8 colours.
 	Color bool
 	// ASCII writes marks and data in ASCII only.

@@ -32,10 +32,10 @@ func (s *Sink) segment(e *tracer.Event, g *tracer.Segment) {
 		r.add(plain, "win "+strconv.FormatUint(uint64(g.Win), 10))
 	}
 	for _, n := range g.Notes {
-		r.add(amber, n)
+		r.add(amber, note(s.o.Lang, n))
 	}
 	if g.WireSegments > 1 {
-		r.add(plain, fmt.Sprintf("×%d on the wire", g.WireSegments))
+		r.add(plain, s.o.Lang.F("×%d on the wire", g.WireSegments))
 	}
 	r.dropped(g.Dropped)
 	r.ends(e)
@@ -96,7 +96,7 @@ func (r *rest) add(st style, text string) {
 
 func (r *rest) dropped(why string) {
 	if why != "" {
-		r.add(bad, "✗ dropped: "+why)
+		r.add(bad, r.s.o.Lang.F("✗ dropped: %s", reason(r.s.o.Lang, why)))
 	}
 }
 
@@ -112,9 +112,9 @@ func (r *rest) ends(e *tracer.Event) {
 	}
 	switch {
 	case !to.IsValid():
-		r.add(plain, "from "+from.String())
+		r.add(plain, r.s.o.Lang.F("from %s", from))
 	case !from.IsValid():
-		r.add(plain, "to "+to.String())
+		r.add(plain, r.s.o.Lang.F("to %s", to))
 	case from.Port() == 0 && to.Port() == 0:
 		r.add(plain, from.Addr().String()+" → "+to.Addr().String())
 	default:
@@ -193,7 +193,7 @@ func (s *Sink) datagram(e *tracer.Event, d *tracer.Datagram) {
 	r := rest{s: s, at: s.ackAt()}
 	r.ends(e)
 	for _, n := range d.Notes {
-		r.add(amber, n)
+		r.add(amber, note(s.o.Lang, n))
 	}
 	r.dropped(d.Dropped)
 }
@@ -204,7 +204,7 @@ func (s *Sink) icmp(e *tracer.Event, m *tracer.ICMP) {
 	s.to(s.event0+seqAt, len(gap))
 	name := m.Name
 	if name == "" {
-		name = "message"
+		name = s.o.Lang.T("message")
 	}
 	s.say(plain, name)
 	s.put(dim, fmt.Sprintf(" (%d/%d)", m.Kind, m.Code))

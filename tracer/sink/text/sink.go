@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 // The columns of an event, counted from where it begins.
@@ -70,6 +70,9 @@ func (s *Sink) Start(h tracer.Header) error {
 	return s.flush()
 }
 
+// Borrows implements tracer.Borrower.
+func (*Sink) Borrows() bool { return true }
+
 // Write implements tracer.Sink.
 func (s *Sink) Write(events []tracer.Event) error {
 	for i := range events {
@@ -81,6 +84,15 @@ func (s *Sink) Write(events []tracer.Event) error {
 		}
 	}
 	return s.flush()
+}
+
+// Pass takes note of an event that is not to be shown: it may tell what one that is shown
+// needs, such as that a connection is a listener.
+func (s *Sink) Pass(e *tracer.Event) {
+	s.conns.listener(e)
+	if g, ok := e.Body.(*tracer.Segment); ok && s.o.Numbers != nil {
+		s.openers.see(e, g)
+	}
 }
 
 // Close implements tracer.Sink.
@@ -122,7 +134,7 @@ func (s *Sink) preamble(h tracer.Header) {
 		tcp += " rack"
 	}
 	add("", strings.TrimSpace(tcp))
-	add("impair", h.Link.Impair)
+	add(s.o.Lang.T("impair"), h.Link.Impair)
 	s.say(dim, strings.Join(parts, " · "))
 	s.end()
 }
@@ -141,7 +153,7 @@ func shortVersion(v string) string {
 func (s *Sink) event(e *tracer.Event) {
 	first := s.conns.see(e)
 	label := clean(s.label(e), s.ascii)
-	s.labelWidth = max(s.labelWidth, utf8.RuneCountInString(label))
+	s.labelWidth = max(s.labelWidth, words.Width(label))
 	if !s.named {
 		s.names()
 	}
@@ -172,11 +184,11 @@ func (s *Sink) names() {
 	s.named = true
 	s.right("n", s.nWidth)
 	s.put(plain, gap)
-	s.right([...]string{"ms", "Δms", "time"}[min(s.o.Time, TimeAbs)], s.timeWidth)
+	s.right([...]string{"ms", "Δms", s.o.Lang.T("time")}[min(s.o.Time, TimeAbs)], s.timeWidth)
 	s.put(plain, gap)
-	s.put(dim, "stack")
+	s.put(dim, s.o.Lang.T("stack"))
 	s.to(s.nWidth+len(gap)+s.timeWidth+len(gap)+s.labelWidth+len(gap), 0)
-	s.put(dim, "event")
+	s.put(dim, s.o.Lang.T("event"))
 	s.end()
 }
 
@@ -219,14 +231,14 @@ func (s *Sink) introduce(e *tracer.Event) {
 	id := strconv.FormatUint(uint64(e.Conn), 10)
 	s.put(dim, "── ")
 	switch {
-	case !e.Remote.IsValid():
-		s.put(plain, "listener "+id+": ")
+	case s.conns.listeners[e.Conn]:
+		s.put(plain, s.o.Lang.F("listener %s: ", id))
 		s.say(plain, e.Local.String())
-	case e.Parent != 0:
-		s.put(plain, "connection "+id+": ")
+	case e.Parent != 0 || asked(e):
+		s.put(plain, s.o.Lang.F("connection %s: ", id))
 		s.say(plain, e.Remote.String()+" → "+e.Local.String())
 	default:
-		s.put(plain, "connection "+id+": ")
+		s.put(plain, s.o.Lang.F("connection %s: ", id))
 		s.say(plain, e.Local.String()+" → "+e.Remote.String())
 	}
 	s.end()

@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 var update = flag.Bool("update", false, "write what the sink writes into testdata")
@@ -62,6 +63,8 @@ func parseOptions(t *testing.T, name string) Options {
 			o.Width = 200
 		case "numbers":
 			o.Numbers = &Numbers{Client: 1000, Server: 8000}
+		case "zh":
+			o.Lang = words.Chinese
 		case "time":
 			var err error
 			if o.Time, err = ParseTime(value); err != nil {
@@ -311,6 +314,36 @@ func BenchmarkWrite(b *testing.B) {
 		e[0].N++
 		if err := s.Write(e); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestPassTells: what is passed over still says which connection is a listener, and whose
+// number is whose.
+func TestPassTells(t *testing.T) {
+	server, client := netip.MustParseAddrPort("192.0.2.1:80"), netip.MustParseAddrPort("192.0.2.2:4000")
+	segment := func(conn uint32, g *tracer.Segment) *tracer.Event {
+		g.HasRel, g.HasRelAck = true, g.Flags.Has(tracer.ACK)
+		return &tracer.Event{Conn: conn, Stack: "server", Local: server, Remote: client, Body: g}
+	}
+	listening := &tracer.Event{Conn: 1, Stack: "server", Local: server, Body: &tracer.StateChange{To: tracer.Listen}}
+	syn := segment(1, &tracer.Segment{Dir: tracer.In, Flags: tracer.SYN})
+	data := segment(2, &tracer.Segment{Dir: tracer.Out, Flags: tracer.ACK, RelSeq: 1, RelAck: 1, Len: 5})
+	for _, c := range []struct {
+		passed *tracer.Event
+		shown  *tracer.Event
+		want   string
+	}{
+		{listening, syn, "── listener 1: 192.0.2.1:80"},
+		{data, syn, "── connection 1: 192.0.2.2:4000 → 192.0.2.1:80"}, // who asks is who opens
+		{syn, data, "8001(5) ack 1001"},
+		{listening, data, "seq 1 "},
+	} {
+		var b bytes.Buffer
+		s := New(&b, Options{Numbers: &Numbers{Client: 1000, Server: 8000}})
+		s.Pass(c.passed)
+		if err := s.Write([]tracer.Event{*c.shown}); err != nil || !strings.Contains(b.String(), c.want) {
+			t.Errorf("%v, want …%s…:\n%s", err, c.want, b.String())
 		}
 	}
 }
