@@ -16,7 +16,16 @@ type transportSegment struct {
 	start, end int // offsets in the frame; end leaves Ethernet padding out
 	field      int // offset of the checksum
 	udp        bool
-	pseudo     uint16 // sum over the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1)
+	src, dst   tcpip.Address
+}
+
+// pseudo is the sum over the pseudo-header (RFC 9293, 3.1; RFC 8200, 8.1).
+func (s *transportSegment) pseudo() uint16 {
+	proto := header.TCPProtocolNumber
+	if s.udp {
+		proto = header.UDPProtocolNumber
+	}
+	return header.PseudoHeaderChecksum(proto, s.src, s.dst, uint16(s.end-s.start))
 }
 
 // CompleteChecksum finishes the TCP or UDP checksum of an Ethernet frame whose sender
@@ -40,22 +49,47 @@ func completeChecksum(parts [][]byte) bool {
 	}
 	head := parts[0]
 	binary.BigEndian.PutUint16(head[seg.field:], 0)
-
-	var sum checksum.Checksumer
-	at := 0
-	for _, p := range parts {
-		from, to := max(seg.start-at, 0), min(seg.end-at, len(p))
-		if from < to {
-			sum.Add(p[from:to])
-		}
-		at += len(p)
-	}
-	value := ^checksum.Combine(sum.Checksum(), seg.pseudo)
+	value := ^checksum.Combine(sumOver(parts, seg.start, seg.end), seg.pseudo())
 	if seg.udp && value == 0 {
 		value = 0xffff // RFC 768: zero means that there is no checksum.
 	}
 	binary.BigEndian.PutUint16(head[seg.field:], value)
 	return true
+}
+
+// completeChecksumAt finishes any checksum as a virtio header asks for it: the sum
+// from start to the frame's end goes into the field, which holds that of the
+// pseudo-header. It is false, and nothing changed, where the two do not lie in the
+// frame, behind an Ethernet and an IP header.
+func completeChecksumAt(parts [][]byte, start, offset int) bool {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	field := start + offset
+	if len(parts) == 0 || start < header.EthernetMinimumSize+header.IPv4MinimumSize || field+2 > min(size, len(parts[0])) {
+		return false
+	}
+	value := ^sumOver(parts, start, size)
+	if value == 0 {
+		value = 0xffff // the same number, and to UDP not "none"
+	}
+	binary.BigEndian.PutUint16(parts[0][field:], value)
+	return true
+}
+
+// sumOver is the ones' complement sum over the bytes from start to end.
+func sumOver(parts [][]byte, start, end int) uint16 {
+	var sum checksum.Checksumer
+	at := 0
+	for _, p := range parts {
+		from, to := max(start-at, 0), min(end-at, len(p))
+		if from < to {
+			sum.Add(p[from:to])
+		}
+		at += len(p)
+	}
+	return sum.Checksum()
 }
 
 // findSegment locates the segment in a frame of size bytes that begins with head.
@@ -116,7 +150,7 @@ func findIPv6Segment(head []byte, size int) (transportSegment, bool) {
 }
 
 func newSegment(head []byte, start, end int, proto tcpip.TransportProtocolNumber, src, dst tcpip.Address) (transportSegment, bool) {
-	seg := transportSegment{start: start, end: end}
+	seg := transportSegment{start: start, end: end, src: src, dst: dst}
 	minimum := 0
 	switch proto {
 	case header.TCPProtocolNumber:
@@ -129,6 +163,5 @@ func newSegment(head []byte, start, end int, proto tcpip.TransportProtocolNumber
 	if start+minimum > min(end, len(head)) || end-start > 0xffff {
 		return transportSegment{}, false
 	}
-	seg.pseudo = header.PseudoHeaderChecksum(proto, src, dst, uint16(end-start))
 	return seg, true
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -28,8 +30,13 @@ type EthernetConfig struct {
 	MTU uint32
 	// MAC is the appliance's address, 6 bytes; nil means a random one.
 	MAC net.HardwareAddr
-	// Offload and Peer stand in Info.
-	Offload, Peer string
+	// Peer stands in Info.
+	Peer string
+	// BusyPoll is as in VethOptions.
+	BusyPoll time.Duration
+	// VNetHeader says that a virtio header precedes each frame on a descriptor that
+	// cannot be asked: on one that is no packet socket and no TAP device.
+	VNetHeader bool
 }
 
 // fdKind is what sort of descriptor carries the frames.
@@ -42,26 +49,37 @@ const (
 )
 
 // Ethernet is a link over a descriptor that carries one Ethernet frame a read and
-// a write, without a virtio header: an AF_PACKET socket or a TAP device (or, in
-// tests, one end of a socketpair).
+// a write: an AF_PACKET socket or a TAP device (or, in tests, one end of a
+// socketpair). Where a virtio header precedes each frame, the link takes segments
+// of up to 64 KB from the stack (host GSO), and gives it such.
 //
 // One goroutine, started by Attach, reads until Close, or until the interface is
 // gone. An interface that is set down is waited for.
 type Ethernet struct {
 	cfg  EthernetConfig
 	kind fdKind
+	vnet bool // a virtio header precedes each frame
+	// offloadLeft is whether the other end's offloads could not all be turned off.
+	offloadLeft bool
 	// wakeFD is an eventfd that interrupts the loop's wait: to stop, or to look
-	// again whether the interface is there.
+	// again whether the interface is there. woken says so too.
 	wakeFD int
+	woken  atomic.Bool
+	// readiness is what the loop sleeps on, ready its methods.
+	readiness *os.File
+	ready     syscall.RawConn
 
 	// fdMu is held for reading while fd and wakeFD are used outside the loop, for
 	// writing while they are closed.
 	fdMu sync.RWMutex
 	fd   int // -1 once closed
 
+	// station is who the link is. It is replaced, with mu held, never changed.
+	station atomic.Pointer[station]
+	// vouches is whether the stack above knows of vouched segments.
+	vouches atomic.Bool
+
 	mu      sync.Mutex
-	mac     tcpip.LinkAddress
-	mtu     uint32
 	started bool
 	closed  bool
 	err     error
@@ -76,13 +94,20 @@ type Ethernet struct {
 	counters ethernetCounters
 }
 
+// station is a link's address and MTU.
+type station struct {
+	mac tcpip.LinkAddress
+	mtu uint32
+}
+
 // dispatcher holds the interface value for an atomic pointer.
 type dispatcher struct{ stack.NetworkDispatcher }
 
 type ethernetCounters struct {
 	framesIn, framesOut, bytesIn, bytesOut atomic.Uint64
 	otherHost, outgoing, runts, vlan       atomic.Uint64
-	truncated, superFrames, completed      atomic.Uint64
+	truncated, superFrames, superFramesOut atomic.Uint64
+	completed, vouched, datagramsSplit     atomic.Uint64
 	rxDrops, rxErrors, txDrops, txErrors   atomic.Uint64
 }
 
@@ -123,14 +148,61 @@ func newEthernet(fd int, cfg EthernetConfig) (*Ethernet, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("make the descriptor non-blocking: %w", err)
 	}
+	vnet, err := bearsVNetHeader(fd, kind, cfg.VNetHeader)
+	if err != nil {
+		return nil, err
+	}
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	return &Ethernet{
-		cfg: cfg, kind: kind, fd: fd, wakeFD: wake,
-		mac: mac, mtu: cfg.MTU, done: make(chan struct{}),
-	}, nil
+	e := &Ethernet{cfg: cfg, kind: kind, vnet: vnet, fd: fd, wakeFD: wake, done: make(chan struct{})}
+	if e.readiness, e.ready, err = readiness(fd, wake); err != nil {
+		_ = unix.Close(wake)
+		return nil, err
+	}
+	e.station.Store(&station{mac: mac, mtu: cfg.MTU})
+	return e, nil
+}
+
+// bearsVNetHeader tells whether a virtio header precedes each frame. It refuses one
+// of a size that this link does not read.
+func bearsVNetHeader(fd int, kind fdKind, told bool) (bool, error) {
+	size := 0
+	switch kind {
+	case fdSocket:
+		return told, nil
+	case fdPacket:
+		// A kernel that does not know the option gives no header.
+		on, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR)
+		if err != nil || on == 0 {
+			return false, nil
+		}
+		size = vnetHeaderSize
+		if n, err := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR_SZ); err == nil {
+			size = n
+		}
+	case fdTAP:
+		ifr, err := unix.NewIfreq("")
+		if err != nil {
+			return false, err
+		}
+		if err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err != nil {
+			return false, fmt.Errorf("the descriptor is not an attached TAP device's: %w", err)
+		}
+		if ifr.Uint16()&unix.IFF_VNET_HDR == 0 {
+			return false, nil
+		}
+		n, err := unix.IoctlGetUint32(fd, unix.TUNGETVNETHDRSZ)
+		if err != nil {
+			return false, fmt.Errorf("ask for the size of the offloads' header: %w", err)
+		}
+		size = int(n)
+	}
+	if size != vnetHeaderSize {
+		return false, fmt.Errorf("the offloads' header has %d bytes; this link reads one of %d", size, vnetHeaderSize)
+	}
+	return true, nil
 }
 
 func fdKindOf(fd int) (fdKind, error) {
@@ -148,11 +220,16 @@ func fdKindOf(fd int) (fdKind, error) {
 
 // Info implements Link.
 func (e *Ethernet) Info() tracer.LinkInfo {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	s, offload := e.station.Load(), OffloadOff
+	switch {
+	case e.vnet:
+		offload = OffloadOn
+	case e.offloadLeft:
+		offload = "off, incomplete"
+	}
 	return tracer.LinkInfo{
-		Kind: e.cfg.Kind, Name: e.cfg.Name, MTU: e.mtu, MAC: e.mac.String(),
-		Offload: e.cfg.Offload, Peer: e.cfg.Peer,
+		Kind: e.cfg.Kind, Name: e.cfg.Name, MTU: s.mtu, MAC: s.mac.String(),
+		Offload: offload, Peer: e.cfg.Peer,
 	}
 }
 
@@ -176,7 +253,9 @@ func (e *Ethernet) Counters() Counters {
 		BytesIn: c.bytesIn.Load(), BytesOut: c.bytesOut.Load(),
 		OtherHost: c.otherHost.Load(), Outgoing: c.outgoing.Load(),
 		Runts: c.runts.Load(), VLAN: c.vlan.Load(), Truncated: c.truncated.Load(),
-		SuperFrames: c.superFrames.Load(), ChecksumsCompleted: c.completed.Load(),
+		SuperFrames: c.superFrames.Load(), SuperFramesOut: c.superFramesOut.Load(),
+		DatagramsSplit:     c.datagramsSplit.Load(),
+		ChecksumsCompleted: c.completed.Load(), ChecksumsVouched: c.vouched.Load(),
 		RxDrops: c.rxDrops.Load(), RxErrors: c.rxErrors.Load(),
 		TxDrops: c.txDrops.Load(), TxErrors: c.txErrors.Load(),
 	}
@@ -195,105 +274,39 @@ func (e *Ethernet) collectDrops() {
 	}
 }
 
-// Attach implements stack.LinkEndpoint: it starts the loop. A nil dispatcher ends
-// it for good.
-func (e *Ethernet) Attach(d stack.NetworkDispatcher) {
-	if d == nil {
-		e.halt()
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed || e.started {
-		return
-	}
-	e.started = true
-	e.disp.Store(&dispatcher{d})
-	e.wg.Add(1)
-	go e.loop()
-}
-
-// IsAttached implements stack.LinkEndpoint.
-func (e *Ethernet) IsAttached() bool { return e.disp.Load() != nil }
-
-// Close stops the loop, which closes the descriptor; Wait waits for that. It may
-// be called more than once, and from the loop.
-func (e *Ethernet) Close() { e.halt() }
-
-// halt ends the link, once.
-func (e *Ethernet) halt() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return
-	}
-	e.closed = true
-	e.disp.Store(nil)
-	e.stop.Store(true)
-	if e.started {
-		e.wake()
-		return
-	}
-	e.closeFDs() // There is no loop to do it.
-	close(e.done)
-}
-
-// wake makes the loop look at what has happened.
-func (e *Ethernet) wake() {
-	e.fdMu.RLock()
-	defer e.fdMu.RUnlock()
-	if e.fd >= 0 {
-		// The only possible failure is a counter at its maximum, which wakes too.
-		_, _ = unix.Write(e.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-	}
-}
-
-func (e *Ethernet) closeFDs() {
-	e.collectDrops()
-	e.fdMu.Lock()
-	defer e.fdMu.Unlock()
-	_ = unix.Close(e.fd)
-	_ = unix.Close(e.wakeFD)
-	e.fd = -1
-}
-
 // Wait implements stack.LinkEndpoint: it returns when the loop has ended and the
 // descriptor is closed.
 func (e *Ethernet) Wait() { e.wg.Wait() }
 
 // MTU implements stack.LinkEndpoint.
-func (e *Ethernet) MTU() uint32 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mtu
-}
+func (e *Ethernet) MTU() uint32 { return e.station.Load().mtu }
 
 // SetMTU implements stack.LinkEndpoint; the interface's own MTU stays.
 func (e *Ethernet) SetMTU(mtu uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.mtu = mtu
+	e.station.Store(&station{mac: e.station.Load().mac, mtu: mtu})
 }
 
 // LinkAddress implements stack.LinkEndpoint.
-func (e *Ethernet) LinkAddress() tcpip.LinkAddress {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.mac
-}
+func (e *Ethernet) LinkAddress() tcpip.LinkAddress { return e.station.Load().mac }
 
 // SetLinkAddress implements stack.LinkEndpoint.
 func (e *Ethernet) SetLinkAddress(mac tcpip.LinkAddress) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.mac = mac
+	e.station.Store(&station{mac: mac, mtu: e.station.Load().mtu})
 }
+
+// knowVouched is KnowVouched's.
+func (e *Ethernet) knowVouched() { e.vouches.Store(true) }
 
 // MaxHeaderLength implements stack.LinkEndpoint.
 func (*Ethernet) MaxHeaderLength() uint16 { return header.EthernetMinimumSize }
 
 // Capabilities implements stack.LinkEndpoint: no checksum offload, so that the
-// stack verifies and computes every checksum.
+// stack verifies every checksum that the link has not vouched for, and computes
+// every one, but for TCP's with host GSO.
 func (*Ethernet) Capabilities() stack.LinkEndpointCapabilities {
 	return stack.CapabilityResolutionRequired
 }

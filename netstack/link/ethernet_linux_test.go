@@ -30,11 +30,16 @@ func openFDs(t testing.TB) int {
 // other: what is written there comes in, a message a frame.
 func newSocketEthernet(t testing.TB) (*Ethernet, int) {
 	t.Helper()
+	return newSocketLink(t, EthernetConfig{Kind: "veth", Name: "test0", MAC: testMAC})
+}
+
+func newSocketLink(t testing.TB, cfg EthernetConfig) (*Ethernet, int) {
+	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := NewEthernet(fds[0], EthernetConfig{Kind: "veth", Name: "test0", MAC: testMAC})
+	e, err := NewEthernet(fds[0], cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,10 +232,15 @@ func arpProbe(id byte) []byte {
 }
 
 // awaitARP reads what the stack sends until it is the answer to arpProbe(id).
-func awaitARP(t interface{ Fatalf(string, ...any) }, fd int, id byte) {
-	buf := make([]byte, 1<<17)
+func awaitARP(t interface{ Fatalf(string, ...any) }, fd int, id byte) { awaitARPBehind(t, fd, id, 0) }
+
+// awaitARPBehind is awaitARP with that many bytes before each frame.
+func awaitARPBehind(t interface{ Fatalf(string, ...any) }, fd int, id byte, head int) {
+	message := make([]byte, 1<<17)
 	for range 100000 {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, _, err := unix.Recvfrom(fd, message, 0)
+		buf := message[head:]
+		n -= head
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -3,8 +3,9 @@ package link
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -24,151 +25,11 @@ const (
 	maxErrors  = 100
 )
 
-// frameSizes are the sizes of the views behind the first one, which holds a whole
-// frame of the link's MTU. Together they take a 64 KB super frame with its header;
-// those not written to serve the next frame.
-var frameSizes = []int{4096, 8192, 16384, 32768, 8192}
-
-// receiver is the loop's reading state. It lives on the heap: the kernel is given
-// addresses within it.
-type receiver struct {
-	fd    int
-	kind  fdKind
-	sizes []int
-	views []*buffer.View
-	iov   []unix.Iovec
-	msg   unix.Msghdr
-	from  unix.RawSockaddrLinklayer
-	// control has room for the auxiliary data's message, aligned for its header.
-	control [16]uint64
-}
-
-// frameMeta is what the kernel says about a frame.
-type frameMeta struct {
-	truncated, unfinished, vlan, outgoing bool
-}
-
-func newReceiver(fd int, kind fdKind, mtu uint32) *receiver {
-	first := 2048
-	for first < int(mtu)+header.EthernetMinimumSize && first < 1<<16 {
-		first *= 2
-	}
-	sizes := append([]int{first}, frameSizes...)
-	return &receiver{
-		fd: fd, kind: kind, sizes: sizes,
-		views: make([]*buffer.View, len(sizes)),
-		iov:   make([]unix.Iovec, len(sizes)),
-	}
-}
-
-// refill replaces the views that the last frame has taken.
-func (r *receiver) refill() {
-	for i := range r.views {
-		if r.views[i] != nil {
-			return // Frames take views from the front.
-		}
-		r.views[i] = buffer.NewViewSize(r.sizes[i])
-		r.iov[i].Base = r.views[i].BasePtr()
-		r.iov[i].SetLen(r.sizes[i])
-	}
-}
-
-// read takes one frame into the views, without blocking.
-func (r *receiver) read() (int, frameMeta, error) {
-	r.refill()
-	if r.kind == fdTAP {
-		n, _, errno := unix.Syscall(unix.SYS_READV, uintptr(r.fd), uintptr(unsafe.Pointer(&r.iov[0])), uintptr(len(r.iov)))
-		if errno != 0 {
-			return 0, frameMeta{}, errno
-		}
-		return int(n), frameMeta{}, nil
-	}
-	r.msg = unix.Msghdr{Iov: &r.iov[0], Control: (*byte)(unsafe.Pointer(&r.control[0]))}
-	r.msg.SetIovlen(len(r.iov))
-	r.msg.SetControllen(len(r.control) * 8)
-	if r.kind == fdPacket {
-		r.msg.Name = (*byte)(unsafe.Pointer(&r.from))
-		r.msg.Namelen = unix.SizeofSockaddrLinklayer
-	}
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(r.fd), uintptr(unsafe.Pointer(&r.msg)), unix.MSG_DONTWAIT)
-	if errno != 0 {
-		return 0, frameMeta{}, errno
-	}
-	return int(n), r.meta(), nil
-}
-
-// meta reads what came along with the last message.
-func (r *receiver) meta() frameMeta {
-	m := frameMeta{truncated: r.msg.Flags&unix.MSG_TRUNC != 0}
-	if r.kind != fdPacket {
-		return m
-	}
-	m.outgoing = r.from.Pkttype == unix.PACKET_OUTGOING
-	have := int(r.msg.Controllen)
-	if have < unix.CmsgLen(int(unsafe.Sizeof(unix.TpacketAuxdata{}))) {
-		return m
-	}
-	// PACKET_AUXDATA is the only control message that was asked for.
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&r.control[0]))
-	if h.Level != unix.SOL_PACKET || h.Type != unix.PACKET_AUXDATA {
-		return m
-	}
-	aux := (*unix.TpacketAuxdata)(unsafe.Add(unsafe.Pointer(&r.control[0]), unix.CmsgLen(0)))
-	m.unfinished = aux.Status&unix.TP_STATUS_CSUMNOTREADY != 0
-	m.vlan = aux.Status&unix.TP_STATUS_VLAN_VALID != 0
-	return m
-}
-
-// head is the frame's first bytes, up to n of them, before it is taken.
-func (r *receiver) head(n int) []byte {
-	b := r.views[0].AsSlice()
-	return b[:min(n, len(b))]
-}
-
-// parts are the n bytes that were read, as they lie in the views.
-func (r *receiver) parts(n int) [][]byte {
-	var parts [][]byte
-	for _, v := range r.views {
-		if n <= 0 {
-			break
-		}
-		b := v.AsSlice()
-		b = b[:min(n, len(b))]
-		parts = append(parts, b)
-		n -= len(b)
-	}
-	return parts
-}
-
-// take hands over the n bytes that were read.
-func (r *receiver) take(n int) buffer.Buffer {
-	var b buffer.Buffer
-	for i, v := range r.views {
-		if n <= 0 {
-			break
-		}
-		v.CapLength(n)
-		n -= v.Size()
-		// A view is only refused when it has no bytes, which none here has.
-		_ = b.Append(v)
-		r.views[i] = nil
-	}
-	return b
-}
-
-func (r *receiver) release() {
-	for i, v := range r.views {
-		if v != nil {
-			v.Release()
-			r.views[i] = nil
-		}
-	}
-}
-
 // loop reads and delivers until the link is stopped or its interface is gone.
 func (e *Ethernet) loop() {
 	defer e.wg.Done()
-	r := newReceiver(e.fd, e.kind, e.MTU())
+	r := newReceiver(e.fd, e.kind, e.vnet, e.MTU())
+	r.sleepOn(e.ready, &e.woken)
 	err := e.receive(r)
 	r.release()
 
@@ -182,26 +43,51 @@ func (e *Ethernet) loop() {
 	close(e.done)
 }
 
+// receive reads until the link is stopped. No frame ends it: an error that a frame
+// brings about takes that frame with it, and is counted.
 func (e *Ethernet) receive(r *receiver) error {
 	failures := 0
+	idle := idler{most: e.cfg.BusyPoll}
+	sleep := idle.most == 0
+	// Where goroutines run one at a time, what was read is seen through by TCP and the program
+	// before more is: some 32 KB, which are in the cache still when they copy them, and the
+	// memory that they give back is the next frames'; or what ended a sleep, the answer to which
+	// does not wait for what else there is. Where goroutines run beside each other that would
+	// only send this one from processor to processor.
+	alone, read := runtime.GOMAXPROCS(0) == 1, 0
 	for !e.stop.Load() {
-		n, meta, err := r.read()
+		down := e.down.Load()
+		n, err := r.take(sleep && !down)
 		switch {
 		case err == nil:
 			failures = 0
-			e.down.Store(false)
-			e.deliver(r, n, meta)
-			if n == 0 && e.kind == fdSocket && hungUp(e.fd) {
-				return fmt.Errorf("link %s: the other end closed it", e.cfg.Name)
+			idle.stop()
+			sleep = idle.most == 0
+			if down {
+				e.down.Store(false)
+			}
+			if err := e.deliverAll(r, n); err != nil {
+				return err
+			}
+			if read += r.size; alone && (r.slept || read >= receiveEnough/2) {
+				read = 0
+				runtime.Gosched()
 			}
 			continue
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EAGAIN):
-			if err = e.await(); err == nil {
+			if !sleep && !down {
+				sleep = !idle.spin()
+				continue
+			}
+			if err = e.look(); err == nil {
 				failures = 0
 				continue
 			}
+		case e.vnet && errors.Is(err, unix.EINVAL):
+			e.counters.rxErrors.Add(1) // a super-segment that the virtio header cannot tell of
+			continue
 		}
 		if gone := e.lost(err); gone != nil {
 			return gone
@@ -219,16 +105,62 @@ func (e *Ethernet) receive(r *receiver) error {
 	return nil
 }
 
-// await waits until there is something to read. It returns an error when the
-// descriptor reports one, and ENETDOWN when it is time to look whether the
-// interface is still there.
-func (e *Ethernet) await() error {
+// deliverAll delivers the frames in the first n slots. It errs where the other end
+// of a socket has closed it.
+func (e *Ethernet) deliverAll(r *receiver, n int) error {
+	for i := range n {
+		s := &r.slots[i]
+		if s.n == 0 && e.kind == fdSocket && hungUp(e.fd) {
+			return fmt.Errorf("link %s: the other end closed it", e.cfg.Name)
+		}
+		e.deliver(r, s)
+	}
+	return nil
+}
+
+// idler tells how long to ask again before sleeping.
+type idler struct {
+	most  time.Duration
+	until time.Time // zero while there are frames
+}
+
+// spin lets others run and tells whether to ask again.
+func (i *idler) spin() bool {
+	if i.most <= 0 {
+		return false
+	}
+	now := time.Now()
+	if i.until.IsZero() {
+		i.until = now.Add(i.most)
+	}
+	if now.After(i.until) {
+		i.until = time.Time{} // what the sleep ends with is spun for again
+		return false
+	}
+	runtime.Gosched()
+	return true
+}
+
+func (i *idler) stop() {
+	if i.most > 0 {
+		i.until = time.Time{}
+	}
+}
+
+// look tells why there was nothing to read: nil for no reason, an error that the
+// descriptor reports, and ENETDOWN when it is time to look whether the interface is
+// still there. For one that is down it waits first.
+func (e *Ethernet) look() error {
+	if e.woken.Swap(false) {
+		e.drainWake()
+		return unix.ENETDOWN
+	}
 	fds := []unix.PollFd{
 		{Fd: int32(e.fd), Events: unix.POLLIN},
 		{Fd: int32(e.wakeFD), Events: unix.POLLIN},
 	}
-	timeout := -1
-	if e.down.Load() {
+	down, timeout := e.down.Load(), 0
+	if down {
 		timeout = int(downPoll.Milliseconds())
 	}
 	n, err := unix.Poll(fds, timeout)
@@ -237,16 +169,23 @@ func (e *Ethernet) await() error {
 		return nil
 	case err != nil:
 		return err
-	case n == 0:
+	case n == 0 && down:
 		return unix.ENETDOWN
+	case n == 0:
+		return nil
 	case fds[1].Revents != 0:
-		var b [8]byte
-		_, _ = unix.Read(e.wakeFD, b[:])
+		e.drainWake()
 		return unix.ENETDOWN
 	case fds[0].Revents&unix.POLLIN == 0:
 		return e.pollError(fds[0].Revents)
 	}
 	return nil
+}
+
+// drainWake makes the eventfd quiet again.
+func (e *Ethernet) drainWake() {
+	var b [8]byte
+	_, _ = unix.Read(e.wakeFD, b[:])
 }
 
 // pollError tells what POLLERR, POLLHUP or POLLNVAL stand for.
@@ -314,9 +253,10 @@ func hungUp(fd int) bool {
 	return err == nil && n == 1 && fds[0].Revents&unix.POLLHUP != 0
 }
 
-// deliver looks at a frame of n bytes and hands it to the stack if it is for us.
-func (e *Ethernet) deliver(r *receiver, n int, meta frameMeta) {
+// deliver looks at a slot's frame and hands it to the stack if it is for us.
+func (e *Ethernet) deliver(r *receiver, s *slot) {
 	c := &e.counters
+	meta := s.meta(r)
 	switch {
 	case meta.outgoing:
 		c.outgoing.Add(1)
@@ -324,15 +264,13 @@ func (e *Ethernet) deliver(r *receiver, n int, meta frameMeta) {
 	case meta.truncated:
 		c.truncated.Add(1)
 		return
-	case n < header.EthernetMinimumSize:
+	case s.n < header.EthernetMinimumSize:
 		c.runts.Add(1)
 		return
 	}
-	eth := header.Ethernet(r.head(header.EthernetMinimumSize))
-	e.mu.Lock()
-	own, mtu := e.mac, int(e.mtu)
-	e.mu.Unlock()
-	kind := packetTypeOf(eth.DestinationAddress(), own)
+	eth := header.Ethernet(s.first())
+	own := e.station.Load()
+	kind := packetTypeOf(eth[:header.EthernetAddressSize], own.mac)
 	switch {
 	case meta.vlan || vlanTPID(eth.Type()):
 		c.vlan.Add(1)
@@ -346,14 +284,71 @@ func (e *Ethernet) deliver(r *receiver, n int, meta frameMeta) {
 		return
 	}
 	c.framesIn.Add(1)
-	c.bytesIn.Add(uint64(n))
-	if n > mtu+header.EthernetMinimumSize {
+	c.bytesIn.Add(uint64(s.n))
+	if s.n > int(own.mtu)+header.EthernetMinimumSize {
 		c.superFrames.Add(1)
 	}
-	if meta.unfinished && completeChecksum(r.parts(n)) {
+	if meta.vnet.udpGSO() && e.deliverDatagrams(d, s, meta.vnet, kind) {
+		return
+	}
+	mark := e.judge(s, meta)
+	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: s.take()})
+	if mark.vouched {
+		vouch(pkt)
+	}
+	if mark.super {
+		setWireSize(pkt, meta.vnet)
+	}
+	e.hand(d, pkt, kind)
+}
+
+// judgement is what the link has to say of a frame's segment.
+type judgement struct{ vouched, super bool }
+
+// judge sees to a frame's checksum: it is left to the stack to verify, unless the
+// kernel says that there is none yet. Then it is finished, or, where the stack
+// knows of that, vouched for.
+func (e *Ethernet) judge(s *slot, meta frameMeta) (j judgement) {
+	c, h := &e.counters, &meta.vnet
+	if !e.vnet {
+		if meta.unfinished && completeChecksum(s.parts()) {
+			c.completed.Add(1)
+		}
+		return j
+	}
+	partial := h.flags&vnetNeedsChecksum != 0
+	if !partial && h.flags&vnetDataValid == 0 && !h.tcpGSO() {
+		return j
+	}
+	seg, ok := findSegment(s.first(), s.n)
+	isTCP := ok && !seg.udp
+	j.super = isTCP && h.tcpGSO()
+	if partial && isTCP {
+		isTCP = int(h.csumStart) == seg.start && seg.start+int(h.csumOffset) == seg.field
+	}
+	switch {
+	case isTCP && e.vouches.Load() && (partial || h.flags&vnetDataValid != 0):
+		j.vouched = true
+		c.vouched.Add(1)
+	case partial && completeChecksumAt(s.parts(), int(h.csumStart), int(h.csumOffset)):
 		c.completed.Add(1)
 	}
-	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: r.take(n)})
+	return j
+}
+
+// deliverDatagrams delivers a frame that stands for several UDP datagrams. It is
+// false where it does not hold any.
+func (e *Ethernet) deliverDatagrams(d *dispatcher, s *slot, h vnetHeader, kind tcpip.PacketType) bool {
+	frames := splitFrame(slices.Concat(s.parts()...), int(h.gsoSize))
+	for _, f := range frames {
+		e.counters.datagramsSplit.Add(1)
+		e.hand(d, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(f)}), kind)
+	}
+	return len(frames) > 0
+}
+
+// hand gives a frame to the stack, and lets go of it.
+func (e *Ethernet) hand(d *dispatcher, pkt *stack.PacketBuffer, kind tcpip.PacketType) {
 	defer pkt.DecRef()
 	e.ParseHeader(pkt)
 	protocol := header.Ethernet(pkt.LinkHeader().Slice()).Type()

@@ -20,8 +20,13 @@ import (
 // anywhere; Wait, after Close, waits until the last delivery has returned. Neither
 // is to be called from within a delivery.
 //
+// What is decided about is a segment on a wire, one by one. So where anything is to
+// be done, the stack above is offered no host GSO, and a super-segment from below is
+// taken apart first.
+//
 // The stack above must verify checksums, or it takes corrupted segments for good
-// ones: the links of this package claim no checksum offload.
+// ones: the links of this package claim no checksum offload, and under an impairment
+// that does anything they vouch for no segment.
 type Impair struct {
 	nested.Endpoint
 	options ImpairOptions
@@ -181,6 +186,32 @@ func release(pkts []*stack.PacketBuffer) {
 	}
 }
 
+// active tells whether packets are looked at, in either direction.
+func (im *Impair) active() bool { return im.in.active || im.out.active }
+
+// knowVouched is KnowVouched's: a segment that may be corrupted here needs a checksum.
+func (im *Impair) knowVouched() {
+	if !im.active() {
+		KnowVouched(im.Child())
+	}
+}
+
+// GSOMaxSize implements stack.GSOEndpoint.
+func (im *Impair) GSOMaxSize() uint32 {
+	if im.active() {
+		return 0
+	}
+	return im.Endpoint.GSOMaxSize()
+}
+
+// SupportedGSO implements stack.GSOEndpoint.
+func (im *Impair) SupportedGSO() stack.SupportedGSO {
+	if im.active() {
+		return stack.GSONotSupported
+	}
+	return im.Endpoint.SupportedGSO()
+}
+
 // DeliverNetworkPacket implements stack.NetworkDispatcher for the lower link. It
 // may return before the packet has been delivered: when it is held, or when
 // another goroutine is delivering and takes it over.
@@ -189,8 +220,13 @@ func (im *Impair) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, pkt *s
 		im.Endpoint.DeliverNetworkPacket(proto, pkt)
 		return
 	}
-	v := im.plan(im.in, proto, pkt)
-	im.in.put(held{proto: proto, pkt: pkt.Clone(), v: v})
+	parts := splitPacket(pkt)
+	if parts == nil {
+		parts = []*stack.PacketBuffer{pkt.Clone()}
+	}
+	for _, p := range parts {
+		im.in.put(held{proto: proto, pkt: p, v: im.plan(im.in, proto, p)})
+	}
 }
 
 // deliver hands a packet and its copies upward.

@@ -253,6 +253,9 @@ type linkLower struct {
 	err  error
 }
 
+func (l *linkLower) GSOMaxSize() uint32               { return 0 }
+func (l *linkLower) SupportedGSO() stack.SupportedGSO { return stack.GSONotSupported }
+
 func (l *linkLower) Info() tracer.LinkInfo { return tracer.LinkInfo{Kind: "veth", Name: "v0"} }
 func (l *linkLower) Done() <-chan struct{} { return l.done }
 func (l *linkLower) Err() error            { return l.err }

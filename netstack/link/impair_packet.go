@@ -237,6 +237,7 @@ func (p *packet) bit(r uint64) (at int, mask byte) {
 // writing copies it.
 func corrupted(pkt *stack.PacketBuffer, at int, mask byte) *stack.PacketBuffer {
 	c := pkt.Clone()
+	unvouch(c)
 	network, transport := len(c.NetworkHeader().Slice()), len(c.TransportHeader().Slice())
 	switch {
 	case at < network:

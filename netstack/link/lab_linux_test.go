@@ -251,10 +251,10 @@ func ethtoolShow(t testing.TB, ns, ifname string) string {
 }
 
 // injectFrame has a namespace send a frame as it is.
-func injectFrame(t testing.TB, ns, ifname string, frame []byte) {
+func injectFrame(t testing.TB, ns string, frame []byte) {
 	t.Helper()
 	in(t, ns, func() error {
-		fd, _, err := OpenPacketSocket(ifname)
+		fd, _, err := OpenPacketSocket("host0", OffloadOff)
 		if err != nil {
 			return err
 		}

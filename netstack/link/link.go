@@ -2,9 +2,10 @@
 // veth pair or any Ethernet interface (AF_PACKET), a TAP device, or a pipe between
 // two stacks in one process; and an impairment that wraps any of them.
 //
-// A link claims no checksum offload, so the stack verifies every checksum. No
-// frame, however malformed, ends a link's loop. Close stops the loop, Wait waits
-// for it.
+// A link claims no checksum offload, so the stack verifies every checksum, except
+// that of a TCP segment which the host's own kernel has made and not finished
+// (KnowVouched). No frame, however malformed, ends a link's loop. Close stops the
+// loop, Wait waits for it.
 //
 // A link serves one stack, once: Attach(nil), which the stack calls when its NIC
 // is removed, ends the loop for good. Close and Wait the link before
@@ -23,6 +24,8 @@ import (
 // Link is a link endpoint that also tells what it is and when it is gone.
 type Link interface {
 	stack.LinkEndpoint
+	// GSOEndpoint tells how large a segment the link takes from the stack.
+	stack.GSOEndpoint
 	// Info tells what the link is, for the trace's header.
 	Info() tracer.LinkInfo
 	// Done is closed when the link carries no more: after Close, or when its
@@ -44,11 +47,16 @@ type Counters struct {
 	// 802.1ad tag, Truncated were longer than 64 KB: all are discarded.
 	Runts, VLAN, Truncated uint64
 	// SuperFrames were longer than the MTU allows: segments that the peer's GSO,
-	// or GRO on the way, had merged. They are delivered.
-	SuperFrames uint64
-	// ChecksumsCompleted came with a TCP or UDP checksum that the sender had left
-	// to hardware that is not there; the link finished it.
-	ChecksumsCompleted uint64
+	// or GRO on the way, had merged. They are delivered. SuperFramesOut are the
+	// stack's own, which the kernel takes apart where it has to.
+	SuperFrames, SuperFramesOut uint64
+	// DatagramsSplit are UDP datagrams that came several in a frame, and are
+	// delivered one by one.
+	DatagramsSplit uint64
+	// ChecksumsCompleted came with a checksum that the sender had left to hardware
+	// that is not there; the link finished it. ChecksumsVouched are TCP segments
+	// with such a checksum, or one that hardware has verified: delivered as they are.
+	ChecksumsCompleted, ChecksumsVouched uint64
 	// RxDrops were lost before the link read them, for want of buffer space;
 	// RxErrors are failed reads.
 	RxDrops, RxErrors uint64
@@ -62,14 +70,14 @@ func vlanTPID(t tcpip.NetworkProtocolNumber) bool {
 	return t == 0x8100 || t == 0x88a8
 }
 
-// packetTypeOf tells how a frame for dst concerns the station at own.
-func packetTypeOf(dst, own tcpip.LinkAddress) tcpip.PacketType {
+// packetTypeOf tells how a frame for the address in dst concerns the station at own.
+func packetTypeOf(dst []byte, own tcpip.LinkAddress) tcpip.PacketType {
 	switch {
-	case dst == header.EthernetBroadcastAddress:
+	case string(dst) == string(header.EthernetBroadcastAddress):
 		return tcpip.PacketBroadcast
-	case header.IsMulticastEthernetAddress(dst):
+	case dst[0]&1 != 0: // IEEE 802-2014, 8.2: the individual/group bit
 		return tcpip.PacketMulticast
-	case dst == own:
+	case string(dst) == string(own):
 		return tcpip.PacketHost
 	}
 	return tcpip.PacketOtherHost

@@ -4,19 +4,40 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// What VethOptions.Offload may say.
+// What Offload may say in VethOptions and TAPOptions.
 const (
-	// OffloadOff turns the veth peer's offloads off: what is traced is what a wire
-	// would carry.
+	// OffloadOff keeps the link as a wire would be: one frame a segment, with its
+	// checksum. It turns a veth peer's offloads off while it runs.
 	OffloadOff = "off"
-	// OffloadOn leaves them: segments of up to 64 KB come in, whose unfinished
-	// checksums the link completes.
+	// OffloadOn is for load: segments of up to 64 KB go and come, one for dozens of
+	// a wire's, and what the host's own kernel sends bears no checksum. The
+	// offloads of the other end are left as they are.
 	OffloadOn = "on"
+	// OffloadAuto is OffloadOn where the kernel can, and OffloadOff elsewhere;
+	// Info tells which it is.
+	OffloadAuto = "auto"
 )
+
+// maxBusyPoll bounds BusyPoll: beyond it a processor is simply given away.
+const maxBusyPoll = time.Second
+
+// checkOffload refuses an offload setting that is none, and a busy polling time out
+// of range. "" is OffloadOff.
+func checkOffload(offload string, busyPoll time.Duration) error {
+	if busyPoll < 0 || busyPoll > maxBusyPoll {
+		return fmt.Errorf("busy polling for %v is out of range: want 0 to %v; 50µs is usual", busyPoll, maxBusyPoll)
+	}
+	switch offload {
+	case "", OffloadOff, OffloadOn, OffloadAuto:
+		return nil
+	}
+	return fmt.Errorf("offload %q is not known; it is %q, %q or %q", offload, OffloadOff, OffloadOn, OffloadAuto)
+}
 
 // VethOptions are the settings of a link over a veth end or any other Ethernet
 // interface; only Interface is needed.
@@ -28,8 +49,12 @@ type VethOptions struct {
 	// MAC is the appliance's address, not the interface's own; nil means a random
 	// one, locally administered.
 	MAC net.HardwareAddr
-	// Offload is OffloadOff ("" means that) or OffloadOn.
+	// Offload is OffloadOff ("" means that), OffloadOn or OffloadAuto.
 	Offload string
+	// BusyPoll is how long the link asks again and again for the next frame before
+	// it sleeps: a wake-up less on each, for a processor that does nothing else
+	// meanwhile. 0 is never; 50µs is usual.
+	BusyPoll time.Duration
 	// PeerNetNS is the network namespace of the veth's other end, a path or name;
 	// "" has it looked up.
 	PeerNetNS string
@@ -41,11 +66,10 @@ func (o VethOptions) check() error {
 	if o.Interface == "" {
 		return fmt.Errorf("open veth: no interface named; give the appliance's end of a veth pair")
 	}
-	switch o.Offload {
-	case "", OffloadOff, OffloadOn:
-		return nil
+	if err := checkOffload(o.Offload, o.BusyPoll); err != nil {
+		return fmt.Errorf("open %s: %w", o.Interface, err)
 	}
-	return fmt.Errorf("open %s: offload %q is not known; it is %q or %q", o.Interface, o.Offload, OffloadOff, OffloadOn)
+	return nil
 }
 
 // TAPOptions are the settings of a link over a TAP device; the zero value makes a
@@ -62,6 +86,10 @@ type TAPOptions struct {
 	// MTU is in bytes, Ethernet header not included; 0 means 1500 for a new
 	// device, and an existing one's own.
 	MTU uint32
+	// Offload is OffloadOff ("" means that), OffloadOn or OffloadAuto.
+	Offload string
+	// BusyPoll is as in VethOptions.
+	BusyPoll time.Duration
 	// HostAddresses are given to the device's kernel side, the Linux host's.
 	HostAddresses []netip.Prefix
 	// Addresses are the appliance's: refused when the kernel owns one of them.

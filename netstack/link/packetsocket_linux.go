@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packetReceiveBuffer is the receive buffer asked for, in bytes: a full window of
-// several connections, so that a burst is not lost before it is traced.
-const packetReceiveBuffer = 8 << 20
+// packetReceiveBuffer is the receive buffer asked for, in bytes: the full windows of
+// several connections (8 MiB each), so that a burst is not lost before it is traced.
+// The kernel takes twice that, for its own bookkeeping, as frames come.
+const packetReceiveBuffer = 32 << 20
 
 // InterfaceInfo tells of an Ethernet interface, so that a process in another
 // namespace can use a socket on it without seeing it. It can be sent as JSON.
@@ -31,17 +32,24 @@ type InterfaceInfo struct {
 	PeerNetNSID int `json:"peer_netns_id"`
 	// Carrier is whether the other end is up too.
 	Carrier bool `json:"carrier"`
+	// Offload is how a descriptor on it was opened: OffloadOn (a virtio header
+	// precedes each frame), OffloadOff, or "" before that.
+	Offload string `json:"offload,omitempty"`
 }
 
 // OpenPacketSocket opens an AF_PACKET socket that receives every frame on the
 // interface, in the calling thread's network namespace, and tells about the
-// interface. It refuses one that does not exist, is down, or is not Ethernet.
-// Needs CAP_NET_RAW.
-func OpenPacketSocket(ifname string) (fd int, info InterfaceInfo, err error) {
+// interface, and in its Offload what became of offload ("" is OffloadOff). It
+// refuses an interface that does not exist, is down, or is not Ethernet. Needs
+// CAP_NET_RAW.
+func OpenPacketSocket(ifname, offload string) (fd int, info InterfaceInfo, err error) {
+	if err := checkOffload(offload, 0); err != nil {
+		return -1, info, fmt.Errorf("open %s: %w", ifname, err)
+	}
 	if info, err = LookupInterface(ifname); err != nil {
 		return -1, info, err
 	}
-	if fd, err = openPacketSocket(info); err != nil {
+	if fd, err = openPacketSocket(&info, offload); err != nil {
 		return -1, info, fmt.Errorf("open %s: %w", ifname, err)
 	}
 	return fd, info, nil
@@ -97,7 +105,8 @@ func interfaceNames() string {
 	return strings.Join(names, ", ")
 }
 
-func openPacketSocket(info InterfaceInfo) (int, error) {
+// openPacketSocket opens the socket and sets info.Offload.
+func openPacketSocket(info *InterfaceInfo, offload string) (int, error) {
 	// Protocol 0 receives nothing: no frame of another interface comes in before
 	// the socket is bound to this one.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -107,11 +116,32 @@ func openPacketSocket(info InterfaceInfo) (int, error) {
 		}
 		return -1, fmt.Errorf("packet socket: %w", err)
 	}
-	if err := setUpPacketSocket(fd, info); err != nil {
+	err = askVNetHeader(fd, info, offload)
+	if err == nil {
+		err = setUpPacketSocket(fd, *info)
+	}
+	if err != nil {
 		_ = unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
+}
+
+// askVNetHeader asks for the virtio header, where offload wants it.
+func askVNetHeader(fd int, info *InterfaceInfo, offload string) error {
+	info.Offload = OffloadOff
+	if offload != OffloadOn && offload != OffloadAuto {
+		return nil
+	}
+	err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1)
+	if err == nil {
+		info.Offload = OffloadOn
+		return nil
+	}
+	if offload == OffloadAuto && (errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EINVAL)) {
+		return nil
+	}
+	return fmt.Errorf("ask for the offloads' header (PACKET_VNET_HDR): %w; use offload off, or auto", err)
 }
 
 func setUpPacketSocket(fd int, info InterfaceInfo) error {

@@ -120,6 +120,12 @@ func (p *Pipe) Done() <-chan struct{} { return p.done }
 // Err implements Link: a pipe only ever ends by Close.
 func (*Pipe) Err() error { return nil }
 
+// GSOMaxSize implements stack.GSOEndpoint.
+func (*Pipe) GSOMaxSize() uint32 { return 0 }
+
+// SupportedGSO implements stack.GSOEndpoint: a pipe carries what a wire would.
+func (*Pipe) SupportedGSO() stack.SupportedGSO { return stack.GSONotSupported }
+
 // Counters tells what this end has carried.
 func (p *Pipe) Counters() Counters {
 	c := &p.counters
@@ -246,7 +252,7 @@ func (p *Pipe) deliver(pkt *stack.PacketBuffer) {
 	}
 	eth := header.Ethernet(pkt.LinkHeader().Slice())
 	pkt.NetworkProtocolNumber = eth.Type()
-	pkt.PktType = packetTypeOf(eth.DestinationAddress(), own)
+	pkt.PktType = packetTypeOf(eth[:header.EthernetAddressSize], own)
 	switch {
 	case vlanTPID(eth.Type()):
 		p.counters.vlan.Add(1)

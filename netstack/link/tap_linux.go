@@ -30,7 +30,7 @@ func OpenTAP(o TAPOptions) (*TAP, error) {
 		if err != nil {
 			return err
 		}
-		if t, err = NewTAPFromFD(fd, device.Info, o.MAC); err != nil {
+		if t, err = NewTAPFromFD(fd, device.Info, o); err != nil {
 			_ = device.Undo() // The first error tells more.
 			return err
 		}
@@ -45,8 +45,10 @@ func OpenTAP(o TAPOptions) (*TAP, error) {
 
 // NewTAPFromFD makes a link of a descriptor that OpenTAPDevice has opened, perhaps
 // in another process, which then looks after the device's settings as well. It owns
-// fd, also when it fails. A nil mac means a random one.
-func NewTAPFromFD(fd int, info InterfaceInfo, mac net.HardwareAddr) (*TAP, error) {
+// fd, also when it fails. Of the options it uses MAC and BusyPoll: whether there are
+// offloads, the descriptor says itself.
+func NewTAPFromFD(fd int, info InterfaceInfo, o TAPOptions) (*TAP, error) {
+	mac := o.MAC
 	if err := checkTAPDescriptor(fd); err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("open TAP device %s: %w", info.Name, err)
@@ -60,7 +62,7 @@ func NewTAPFromFD(fd int, info InterfaceInfo, mac net.HardwareAddr) (*TAP, error
 		mac = net.HardwareAddr(randomMAC(linkAddress(host)))
 	}
 	e, err := NewEthernet(fd, EthernetConfig{
-		Kind: "tap", Name: info.Name, MTU: info.MTU, MAC: mac, Offload: OffloadOff,
+		Kind: "tap", Name: info.Name, MTU: info.MTU, MAC: mac, BusyPoll: o.BusyPoll,
 	})
 	if err != nil {
 		return nil, err
@@ -80,8 +82,8 @@ func checkTAPDescriptor(fd int) error {
 	switch flags := ifr.Uint16(); {
 	case flags&unix.IFF_TAP == 0:
 		return fmt.Errorf("the descriptor is a TUN device's, which carries no Ethernet; make the device with IFF_TAP")
-	case flags&unix.IFF_NO_PI == 0 || flags&unix.IFF_VNET_HDR != 0:
-		return fmt.Errorf("the descriptor puts a header before each frame; make it with IFF_NO_PI and without IFF_VNET_HDR")
+	case flags&unix.IFF_NO_PI == 0:
+		return fmt.Errorf("the descriptor puts a header of its own before each frame; make it with IFF_NO_PI")
 	}
 	return nil
 }

@@ -222,7 +222,7 @@ func TestTAPFromFD(t *testing.T) {
 		fd, device, err = OpenTAPDevice(TAPOptions{HostAddresses: tapHost})
 		return err
 	})
-	tap, err := NewTAPFromFD(fd, device.Info, nil)
+	tap, err := NewTAPFromFD(fd, device.Info, TAPOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestTAPFromFD(t *testing.T) {
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors are open, %d were", after, before)
 	}
-	if _, err := NewTAPFromFD(int(mustOpen(t, os.DevNull)), device.Info, nil); err == nil {
+	if _, err := NewTAPFromFD(int(mustOpen(t, os.DevNull)), device.Info, TAPOptions{}); err == nil {
 		t.Error("/dev/null was taken for a TAP device")
 	}
 }

@@ -43,11 +43,11 @@ func OpenTAPDevice(o TAPOptions) (fd int, d *TAPDevice, err error) {
 	if err != nil {
 		return -1, nil, err
 	}
-	fd, name, err := attachTAP(o.Name, exists)
+	fd, name, on, err := attachTAP(o.Name, exists, o.Offload)
 	if err != nil {
 		return -1, nil, err
 	}
-	d = &TAPDevice{Created: !exists, Info: InterfaceInfo{Name: name}}
+	d = &TAPDevice{Created: !exists, Info: InterfaceInfo{Name: name, Offload: on}}
 	if err := d.setUp(name, o); err != nil {
 		err = errors.Join(fmt.Errorf("set up TAP device %s: %w", name, err), d.Undo())
 		_ = unix.Close(fd)
@@ -65,6 +65,9 @@ func (o TAPOptions) check() error {
 		return fmt.Errorf("open TAP device %q: Linux does not allow that name; use letters, digits, '-' and '_'", o.Name)
 	case o.MTU != 0 && (o.MTU < 68 || o.MTU > 65521):
 		return fmt.Errorf("open TAP device %s: MTU %d is out of range; a TAP's is 68 to 65521 (1280 or more for IPv6)", o.Name, o.MTU)
+	}
+	if err := checkOffload(o.Offload, o.BusyPoll); err != nil {
+		return fmt.Errorf("open TAP device %s: %w", o.Name, err)
 	}
 	for _, h := range o.HostAddresses {
 		if !h.IsValid() {
@@ -96,52 +99,6 @@ func tapExists(name string) (bool, error) {
 	}
 	return false, fmt.Errorf("open TAP device %s: %w: an interface of that name is there, but it is a %s device and no TAP; choose another name",
 		name, os.ErrExist, l.Type())
-}
-
-// attachTAP opens the device's descriptor and returns it with the device's name.
-func attachTAP(name string, exists bool) (int, string, error) {
-	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		err = &os.PathError{Op: "open", Path: tunDevice, Err: err}
-		switch {
-		case errors.Is(err, os.ErrNotExist), errors.Is(err, unix.ENODEV):
-			return -1, "", fmt.Errorf("open TAP device %s: %w: the tun driver is not there; load it with `modprobe tun`, "+
-				"in a container pass the device (--device %s), or use --link veth or pipe", name, err, tunDevice)
-		case errors.Is(err, os.ErrPermission):
-			return -1, "", fmt.Errorf("open TAP device %s: %w: it is closed to this user; run with sudo, or use --link pipe", name, err)
-		}
-		return -1, "", fmt.Errorf("open TAP device %s: %w", name, err)
-	}
-	pattern, flags := name, uint16(unix.IFF_TAP|unix.IFF_NO_PI)
-	if name == "" {
-		pattern = "tap%d"
-	}
-	if !exists && name != "" {
-		flags |= unix.IFF_TUN_EXCL // Not one that has appeared since the look-up.
-	}
-	ifr, err := unix.NewIfreq(pattern)
-	if err == nil {
-		ifr.SetUint16(flags)
-		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
-	}
-	if err == nil {
-		// Without offloads the kernel writes finished frames of at most the MTU.
-		if err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, 0); err == nil {
-			return fd, ifr.Name(), nil
-		}
-		err = fmt.Errorf("turn its offloads off: %w", err)
-	}
-	_ = unix.Close(fd)
-	switch {
-	case errors.Is(err, unix.EBUSY):
-		return -1, "", fmt.Errorf("open TAP device %s: %w: another program has it; end that one, or choose another name", name, err)
-	case errors.Is(err, unix.EPERM):
-		return -1, "", fmt.Errorf("open TAP device %s: %w: needs CAP_NET_ADMIN, or a device that `ip tuntap add %s mode tap user USER` made for this user; "+
-			"run with sudo, or use --link pipe", name, err, name)
-	case errors.Is(err, unix.EINVAL) && exists:
-		return -1, "", fmt.Errorf("open TAP device %s: %w: it was made with multi_queue, which the appliance does not use; make it without, or choose another name", name, err)
-	}
-	return -1, "", fmt.Errorf("open TAP device %s: %w", name, err)
 }
 
 // setUp gives the device its MTU, addresses and state, noting how to undo that on a
@@ -180,7 +137,7 @@ func (d *TAPDevice) setUp(name string, o TAPOptions) error {
 	}
 	d.Info = InterfaceInfo{
 		Name: name, Index: a.Index, MTU: uint32(a.MTU), MAC: a.HardwareAddr.String(),
-		Type: "tap", PeerNetNSID: -1, Carrier: true,
+		Type: "tap", PeerNetNSID: -1, Carrier: true, Offload: d.Info.Offload,
 	}
 	return nil
 }

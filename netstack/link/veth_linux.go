@@ -48,12 +48,12 @@ func openVeth(o VethOptions) (*Veth, error) {
 	if err := CheckAddresses(o.Addresses); err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Interface, err)
 	}
-	fd, err := openPacketSocket(info)
+	fd, err := openPacketSocket(&info, o.Offload)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Interface, err)
 	}
 	var off *Offload
-	if o.Offload != OffloadOn {
+	if info.Offload != OffloadOn {
 		if off, err = DisableOffload(info, o.PeerNetNS); err != nil {
 			_ = unix.Close(fd)
 			return nil, fmt.Errorf("open %s: %w", o.Interface, err)
@@ -68,14 +68,15 @@ func openVeth(o VethOptions) (*Veth, error) {
 	}
 	v.offload = off
 	if off != nil && len(off.Warnings()) > 0 {
-		v.cfg.Offload = "off, incomplete"
+		v.offloadLeft = true
 	}
 	return v, nil
 }
 
 // NewVethFromFD makes a link of a socket that OpenPacketSocket has opened, perhaps
 // in another process, which then looks after offloads and addresses as well. It
-// owns fd, also when it fails. Of the options it uses MAC and Offload.
+// owns fd, also when it fails. Of the options it uses MAC and BusyPoll: whether
+// there are offloads, the socket says itself.
 func NewVethFromFD(fd int, info InterfaceInfo, o VethOptions) (*Veth, error) {
 	if len(o.MAC) > 0 && strings.EqualFold(o.MAC.String(), info.MAC) {
 		_ = unix.Close(fd)
@@ -86,9 +87,6 @@ func NewVethFromFD(fd int, info InterfaceInfo, o VethOptions) (*Veth, error) {
 		own, _ := net.ParseMAC(info.MAC) // Empty when there is none to avoid.
 		o.MAC = net.HardwareAddr(randomMAC(linkAddress(own)))
 	}
-	if o.Offload == "" {
-		o.Offload = OffloadOff
-	}
 	peer := ""
 	if info.PeerIndex != 0 {
 		peer = fmt.Sprintf("interface %d", info.PeerIndex)
@@ -98,7 +96,7 @@ func NewVethFromFD(fd int, info InterfaceInfo, o VethOptions) (*Veth, error) {
 		kind = "ethernet"
 	}
 	e, err := NewEthernet(fd, EthernetConfig{
-		Kind: kind, Name: info.Name, MTU: info.MTU, MAC: o.MAC, Offload: o.Offload, Peer: peer,
+		Kind: kind, Name: info.Name, MTU: info.MTU, MAC: o.MAC, Peer: peer, BusyPoll: o.BusyPoll,
 	})
 	if err != nil {
 		return nil, err

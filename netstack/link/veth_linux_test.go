@@ -135,7 +135,7 @@ func TestVethCountsDrops(t *testing.T) {
 	v.Attach(got)
 	defer close(got.hold) // Before the link's Wait.
 	in(t, lab.host, func() error {
-		fd, _, err := OpenPacketSocket("host0")
+		fd, _, err := OpenPacketSocket("host0", OffloadOff)
 		if err != nil {
 			return err
 		}
@@ -163,12 +163,12 @@ func TestVethVerifiesChecksums(t *testing.T) {
 	stackListen(t, s, "192.168.12.53:9000")
 	frame, field := synFrame(net.HardwareAddr(v.LinkAddress()), 9000)
 	frame[field] ^= 0x55
-	injectFrame(t, lab.host, "host0", frame)
+	injectFrame(t, lab.host, frame)
 	eventually(t, "the bad checksum is counted", func() bool {
 		return s.Stats().TCP.ChecksumErrors.Value() == 1
 	})
 	frame[field] ^= 0x55
-	injectFrame(t, lab.host, "host0", frame)
+	injectFrame(t, lab.host, frame)
 	eventually(t, "the good segment is answered", func() bool {
 		return s.Stats().TCP.SegmentsSent.Value() > 0
 	})
@@ -178,7 +178,7 @@ func TestVethVerifiesChecksums(t *testing.T) {
 	// A tagged frame: the kernel takes the tag off before the socket sees it.
 	tagged := append([]byte{}, frame[:12]...)
 	tagged = append(append(tagged, 0x81, 0, 0, 5), frame[12:]...)
-	injectFrame(t, lab.host, "host0", tagged)
+	injectFrame(t, lab.host, tagged)
 	eventually(t, "the tagged frame is counted", func() bool { return v.Counters().VLAN == 1 })
 }
 
@@ -331,7 +331,7 @@ func TestVethFromFD(t *testing.T) {
 	var fd int
 	var info InterfaceInfo
 	in(t, lab.app, func() (err error) {
-		fd, info, err = OpenPacketSocket("app0")
+		fd, info, err = OpenPacketSocket("app0", OffloadOff)
 		return err
 	})
 	v, err := NewVethFromFD(fd, info, VethOptions{Offload: OffloadOn})
@@ -369,7 +369,7 @@ func TestUnprivileged(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "--link") {
 		t.Errorf("TAP: %v, want the way out", err)
 	}
-	_, err = openPacketSocket(InterfaceInfo{Name: "eth0", Index: 2})
+	_, err = openPacketSocket(&InterfaceInfo{Name: "eth0", Index: 2}, OffloadOff)
 	if !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), "CAP_NET_RAW") {
 		t.Errorf("packet socket: %v, want what is missing", err)
 	}
