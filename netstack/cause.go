@@ -2,6 +2,7 @@ package netstack
 
 import (
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 
@@ -36,6 +37,27 @@ func runTimer(f func()) { f(); keep.Add(1) }
 
 //go:noinline
 func runCall(f func() error) error { err := f(); keep.Add(1); return err }
+
+// mark marks the goroutine, and returns what takes the mark off. Segments that are sent
+// while a timer fires ask whether it is on their goroutine, and a timer often fires long
+// before it gets the endpoint's lock: to walk the stack for each would cost more than
+// all the other hooks together. The one bit that Go lets a program keep in a goroutine
+// is SetPanicOnFault's; what it is for, faults at addresses other than nil, a memory-safe
+// program has none of.
+func mark() (unmark func()) {
+	was := debug.SetPanicOnFault(true)
+	return func() { debug.SetPanicOnFault(was) }
+}
+
+// marked tells whether the goroutine may be a marked one: a program can have set the
+// bit for its own ends, so that who needs certainty asks whose.
+func marked() bool {
+	if debug.SetPanicOnFault(true) {
+		return true
+	}
+	debug.SetPanicOnFault(false)
+	return false
+}
 
 // keep keeps the calls above from being tail calls.
 var keep atomic.Uint32
@@ -251,7 +273,9 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 		return c.segmentCause(c.current, from, tracer.Closed)
 	case k != nil:
 		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
-	case c.firing != nil:
+	case c.firing != nil && (!c.sentRST || c.firing.isTold):
+		// A connection that a timer ends sends no RST: where one went out, the timer still
+		// waits for the endpoint's lock, and will find that it comes too late.
 		return c.firing.cause(c)
 	case c.icmp.Kind != "":
 		return c.icmp
@@ -269,20 +293,6 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 		return tracer.Cause{Kind: tracer.CauseStack, What: "stack closed"}
 	}
 	return c.segmentCause(c.killing(from, via), from, tracer.Closed)
-}
-
-// resetBy is the RST that a child died of that no program has: whoever aborts one
-// that is established sends RST, so that where none went out, one came.
-func (c *tracked) resetBy(from tracer.State) (arrival, bool) {
-	if c.parent == nil || c.isAccepted || c.sentRST || from == tracer.SynReceived {
-		return arrival{}, false
-	}
-	for _, a := range append([]arrival{c.current}, c.inbox...) {
-		if a.flags.Has(tracer.RST) {
-			return a, true
-		}
-	}
-	return arrival{}, false
 }
 
 // listenerClosed is the close of its listener, for a child that no program has.
@@ -309,7 +319,7 @@ func (c *tracked) unacceptedDeath(from tracer.State, via string) (tracer.Cause, 
 	switch c.waitErr.(type) {
 	case *tcpip.ErrConnectionRefused, *tcpip.ErrInvalidEndpointState:
 		a := c.killing(from, via)
-		if c.icmp.Kind != "" && (via == viaICMP || a.id == (tuple{})) { // port unreachable gives the same error
+		if c.icmp.Kind != "" && (via == viaICMP || a.id == nil) { // port unreachable gives the same error
 			return c.icmp, true
 		}
 		return c.segmentCause(a, from, tracer.Closed), true
@@ -328,50 +338,5 @@ func (c *tracked) unacceptedDeath(from tracer.State, via string) (tracer.Cause, 
 		return tracer.Cause{Kind: tracer.CauseStack, What: "no answer to address resolution"}, true
 	default:
 		return tracer.Cause{}, false
-	}
-}
-
-// killing is the segment that ended an endpoint in that state: one that by itself
-// does, or the one that was processed last.
-func (c *tracked) killing(from tracer.State, via string) arrival {
-	if a, ok := c.killer(from, via); ok {
-		return a
-	}
-	if from == tracer.TimeWait {
-		return arrival{}
-	}
-	return c.current
-}
-
-// killer is the segment of those that an endpoint may have processed that by itself
-// ends it in that state.
-func (c *tracked) killer(from tracer.State, via string) (arrival, bool) {
-	if via == viaProbe || c.doom {
-		return c.current, true
-	}
-	for _, a := range c.inbox {
-		if c.kills(a, from) {
-			return a, true
-		}
-	}
-	return arrival{}, false
-}
-
-// kills tells whether a segment that no probe has told of yet can have ended the
-// endpoint. From the states that are not named here, a death follows the probe.
-func (c *tracked) kills(a arrival, from tracer.State) bool {
-	switch from {
-	case tracer.SynSent:
-		return a.flags.Has(tracer.RST|tracer.ACK) && a.ack == c.flow.out.isn+1
-	case tracer.SynReceived:
-		return a.flags&(tracer.RST|tracer.SYN) != 0 && c.inHandshakeWindow(a)
-	case tracer.TimeWait: // a SYN beyond what the connection has used (RFC 9293, 3.10.7.4)
-		return a.flags.Has(tracer.SYN) && !a.flags.Has(tracer.RST) && before(c.rcvNxt, a.seq)
-	case tracer.LastAck:
-		return a.flags.Has(tracer.ACK) && a.ack == c.flow.out.next && c.ep.EndpointState() == tcp.StateClose
-	case tracer.CloseWait: // RST gives CLOSE there, and all else ERROR
-		return a.flags.Has(tracer.RST) && c.ep.EndpointState() == tcp.StateClose
-	default:
-		return false
 	}
 }

@@ -57,7 +57,11 @@ func TestReadDeadline(t *testing.T) {
 }
 
 func TestWriteDeadline(t *testing.T) {
-	l := newLab(t, setup{level: tracer.LevelSegments, client: netstack.Options{TCP: netstack.TCPOptions{SendBuffer: 16 << 10}}})
+	l := newLab(t, setup{
+		level:  tracer.LevelSegments,
+		client: netstack.Options{TCP: netstack.TCPOptions{SendBuffer: 16 << 10}},
+		server: netstack.Options{TCP: netstack.TCPOptions{RecvBuffer: 1 << 20}},
+	})
 	c, s := l.connect()
 	since := len(l.rec.Events())
 	const size = 4 << 20

@@ -137,7 +137,8 @@ type Flow struct{ f flow }
 func (f *Flow) Segment(p Packet, dir tracer.Direction, dropped string) *tracer.Segment {
 	s := p.seg
 	s.dir, s.dropped = dir, dropped
-	body := s.event()
+	body := new(tracer.Segment)
+	s.describe(body)
 	f.f.tell(&s, body, "")
 	return body
 }

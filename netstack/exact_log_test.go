@@ -265,9 +265,9 @@ func (r *exactRun) learn(name string, conn uint32) {
 	}
 	s.obs.mu.RLock()
 	defer s.obs.mu.RUnlock()
-	for ep, c := range s.obs.byEP {
+	for _, c := range s.obs.byEP.all() {
 		if c.conn == conn {
-			r.eps[conn], r.conns[ep] = ep, conn
+			r.eps[conn], r.conns[c.ep] = c.ep, conn
 			return
 		}
 	}

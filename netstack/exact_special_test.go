@@ -19,32 +19,42 @@ import (
 // TestExactCookies compares over connections that SYN cookies made. One half-open
 // connection is all that a backlog of 1 leaves room for.
 func TestExactCookies(t *testing.T) {
-	for _, weather := range []link.Impairment{{}, exactWeather} {
-		w := newExactWorld(t, exactOptions{level: tracer.LevelFull, backlog: 1, impair: link.ImpairOptions{Seed: 4, In: weather, Out: weather}})
-		ctx, cancel := context.WithTimeout(context.Background(), 2*exactPatience)
-		filler := w.ghost(false, exactPort, 1)
-		filler.open(ctx)
-		var pairs []exactScenario
-		for _, p := range exactPairScenarios[:6] {
-			pairs = append(pairs, exactScenario{p.name, p.weight, func(ctx context.Context, w *exactWorld, g *rand.Rand) {
-				// No SYN ACK of a cookie's comes again: when the ACK is lost, nobody tells the server.
-				ctx, cancel := context.WithTimeout(ctx, exactPatience/10)
-				defer cancel()
-				if c, s, err := w.pair(ctx, netip.AddrPort{}, w.at(g.IntN(2) == 0, exactPort)); err == nil {
-					p.run(w, g, c, s)
-				}
-			}})
+	overWires(t, func(t *testing.T, o exactOptions) {
+		for name, weather := range map[string]link.Impairment{"clean": {}, "storm": exactWeather} {
+			t.Run(name, func(t *testing.T) {
+				o.impair = link.ImpairOptions{Seed: 4, In: weather, Out: weather}
+				exactCookies(t, o)
+			})
 		}
-		w.work(append(pairs, exactScenario{"ghost", 20, exactCookieGhost}), 120, 6, 4)
-		filler.hush()
-		cancel()
-		_ = w.listener.Close() // resets the half-open one
-		w.drain()
-		w.close()
-		tally := w.finish()
-		if born := tally.births["LISTEN → ESTABLISHED"]; born < 40 {
-			t.Errorf("%d connections were born of a SYN cookie, want 40", born)
-		}
+	})
+}
+
+func exactCookies(t *testing.T, o exactOptions) {
+	o.level, o.backlog = tracer.LevelFull, 1
+	w := newExactWorld(t, o)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*exactPatience)
+	filler := w.ghost(false, exactPort, 1)
+	filler.open(ctx)
+	var pairs []exactScenario
+	for _, p := range exactPairScenarios[:6] {
+		pairs = append(pairs, exactScenario{p.name, p.weight, func(ctx context.Context, w *exactWorld, g *rand.Rand) {
+			// No SYN ACK of a cookie's comes again: when the ACK is lost, nobody tells the server.
+			ctx, cancel := context.WithTimeout(ctx, exactPatience/10)
+			defer cancel()
+			if c, s, err := w.pair(ctx, netip.AddrPort{}, w.at(g.IntN(2) == 0, exactPort)); err == nil {
+				p.run(w, g, c, s)
+			}
+		}})
+	}
+	w.work(append(pairs, exactScenario{"ghost", 20, exactCookieGhost}), 120, 6, 4)
+	filler.hush()
+	cancel()
+	_ = w.listener.Close() // resets the half-open one
+	w.drain()
+	w.close()
+	tally := w.finish()
+	if born := tally.births["LISTEN → ESTABLISHED"]; born < 40 {
+		t.Errorf("%d connections were born of a SYN cookie, want 40", born)
 	}
 }
 
@@ -89,8 +99,11 @@ func exactCookieGhost(ctx context.Context, w *exactWorld, r *rand.Rand) {
 }
 
 // TestExactStackClose closes the stacks with connections in every state.
-func TestExactStackClose(t *testing.T) {
-	w := newExactWorld(t, exactOptions{level: tracer.LevelFull, msl: time.Minute})
+func TestExactStackClose(t *testing.T) { overWires(t, exactStackClose) }
+
+func exactStackClose(t *testing.T, o exactOptions) {
+	o.level, o.msl = tracer.LevelFull, time.Minute
+	w := newExactWorld(t, o)
 	ctx, cancel := context.WithTimeout(context.Background(), exactPatience)
 	defer cancel()
 	idle := w.listen(w.freePort())
@@ -147,7 +160,8 @@ func (w *exactWorld) leave(kind int, c, s *Conn) {
 }
 
 // TestExactTimeouts runs the handshake's time-outs, which take 127 s, and the
-// back-off of data on a clock that is set by hand.
+// back-off of data on a clock that is set by hand, which needs a wire that tells when
+// nothing is on it: the pipe.
 func TestExactTimeouts(t *testing.T) {
 	clock := faketime.NewManualClock()
 	w := newExactWorld(t, exactOptions{level: tracer.LevelFull, clock: clock, noServe: true})

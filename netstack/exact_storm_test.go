@@ -29,9 +29,12 @@ func (c *exactTally) logKinds(t *testing.T) {
 }
 
 // TestExactStorm compares over more than 2,000 connections that end in every way.
-func TestExactStorm(t *testing.T) {
+func TestExactStorm(t *testing.T) { overWires(t, exactStorm) }
+
+func exactStorm(t *testing.T, o exactOptions) {
 	const connections = 2000
-	w := newExactWorld(t, exactOptions{level: tracer.LevelFull, impair: link.ImpairOptions{Seed: 1, In: exactWeather, Out: exactWeather}})
+	o.level, o.impair = tracer.LevelFull, link.ImpairOptions{Seed: 1, In: exactWeather, Out: exactWeather}
+	w := newExactWorld(t, o)
 	w.work(exactScenarios(), 1300, 64, 1)
 	w.drain()
 	w.close()
@@ -58,17 +61,29 @@ var exactEnds = []string{
 
 // TestExactClean is the storm's scenarios on a link that loses nothing: other
 // interleavings.
-func TestExactClean(t *testing.T) {
-	w := newExactWorld(t, exactOptions{level: tracer.LevelSegments})
+func TestExactClean(t *testing.T) { overWires(t, exactClean) }
+
+func exactClean(t *testing.T, o exactOptions) {
+	o.level = tracer.LevelSegments
+	w := newExactWorld(t, o)
 	w.work(exactScenarios(), 500, 32, 2)
 	w.drain()
 	w.close()
 	w.finish()
+	if w.wire.supers == nil {
+		return
+	}
+	if n := w.wire.supers(); n == 0 {
+		t.Error("no super-segment came: the offloads were not on")
+	}
 }
 
 // TestExactStates compares at the level where no segment is recorded.
-func TestExactStates(t *testing.T) {
-	w := newExactWorld(t, exactOptions{level: tracer.LevelStates, impair: link.ImpairOptions{Seed: 3, In: exactWeather, Out: exactWeather}})
+func TestExactStates(t *testing.T) { overWires(t, exactStates) }
+
+func exactStates(t *testing.T, o exactOptions) {
+	o.level, o.impair = tracer.LevelStates, link.ImpairOptions{Seed: 3, In: exactWeather, Out: exactWeather}
+	w := newExactWorld(t, o)
 	w.work(exactScenarios(), 300, 48, 3)
 	w.drain()
 	w.close()

@@ -71,7 +71,7 @@ func (e *exactTap) passes(pkt *stack.PacketBuffer) bool {
 	e.mu.RLock()
 	none := len(e.ports) == 0
 	e.mu.RUnlock()
-	id, ok := outbound(pkt)
+	id, _, ok := outbound(pkt)
 	if none || !ok {
 		return true
 	}

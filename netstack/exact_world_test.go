@@ -34,14 +34,14 @@ const (
 	exactPortFree   = 10000
 )
 
-// exactWorld is two stacks on a pipe. What the client's link does to packets is set;
+// exactWorld is two stacks on a wire. What the client's link does to packets is set;
 // both links can be tapped.
 type exactWorld struct {
 	*exactRun
 	client, server *Stack
 	ctap, stap     *exactTap
 	listener       *Listener
-	pipe           *link.Pipe
+	wire           exactWire
 	ports          atomic.Uint32
 	pauses         sync.Mutex // one Pause at a time
 	accepts        sync.WaitGroup
@@ -52,6 +52,7 @@ type exactWorld struct {
 
 // exactOptions are what differs from world to world.
 type exactOptions struct {
+	wire    string // of exactWires; "" is the pipe
 	level   tracer.Level
 	impair  link.ImpairOptions
 	clock   tcpip.Clock
@@ -63,8 +64,11 @@ type exactOptions struct {
 func newExactWorld(t *testing.T, o exactOptions) *exactWorld {
 	t.Helper()
 	r := newExactRun(t, o.level)
-	a, b := link.NewPipe(link.PipeOptions{})
-	w := &exactWorld{exactRun: r, pipe: a, ctap: newExactTap(a), stap: newExactTap(b), came: map[netip.AddrPort]chan *Conn{}}
+	if o.wire == "" {
+		o.wire = "pipe"
+	}
+	wire := exactWires[o.wire](t)
+	w := &exactWorld{exactRun: r, wire: wire, ctap: newExactTap(wire.a), stap: newExactTap(wire.b), came: map[netip.AddrPort]chan *Conn{}}
 	o.impair.Clock = o.clock
 	im, err := link.NewImpair(w.ctap, o.impair)
 	if err != nil {
@@ -221,7 +225,7 @@ func (w *exactWorld) gone(c *Conn) bool {
 // quiet waits until nothing moves: what the clock has brought about is over.
 func (w *exactWorld) quiet() {
 	for range 3 { // a frame brings work to a processor, which brings frames
-		for deadline := time.Now().Add(exactPatience); !w.pipe.Idle() && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(exactPatience); !w.wire.idle() && time.Now().Before(deadline); {
 			runtime.Gosched()
 		}
 		for _, s := range w.stacks {

@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"slices"
+
 	"appliance/tracer"
 )
 
@@ -15,6 +17,8 @@ type half struct {
 	synWin uint32 // the window announced on its SYN, bytes
 	ack    uint32 // the acknowledgment last sent
 	hasAck bool
+	hasTS  bool
+	ts     uint32 // the newest of its timestamps (RFC 7323)
 	fin    bool
 	segs   uint64
 	bytes  uint64     // payload, without repeats
@@ -25,6 +29,10 @@ type half struct {
 	rto      bool   // it is sending again after a retransmission time-out …
 	rtoUntil uint32 // … until this is acknowledged
 }
+
+// maxGaps bounds what is remembered of a stream with holes. What fills one that is
+// forgotten counts as a retransmission.
+const maxGaps = 1024
 
 // interval is [left, right) in sequence space.
 type interval struct{ left, right uint32 }
@@ -55,14 +63,22 @@ func (f *flow) tell(s *segment, body *tracer.Segment, why string) {
 		*own = half{hasISN: true, isn: s.seq, next: s.seq, segs: own.segs, hasWS: s.opts.HasWS, ws: s.opts.WS}
 	}
 	f.relate(s, body, own, other)
-	body.Notes = append(body.Notes, f.notes(s, body, own, other, why)...)
+	body.Notes = f.notes(s, body, own, other, why)
 	own.segs++
+	if s.opts.HasTS && !own.overtook(s) {
+		own.hasTS, own.ts = true, s.opts.TSVal
+	}
 	f.advance(s, own)
 	own.win = body.Win
 	if s.flags.Has(tracer.SYN) {
 		own.synWin = body.Win
 	}
 	f.acknowledge(s, body, own, other)
+}
+
+// overtook tells whether a segment was sent before one that has been seen, by its timestamp.
+func (h *half) overtook(s *segment) bool {
+	return h.hasTS && s.opts.HasTS && before(s.opts.TSVal, h.ts)
 }
 
 // acknowledge learns from a segment's acknowledgment.
@@ -114,6 +130,9 @@ func (f *flow) advance(s *segment, own *half) {
 		own.fin = true
 	}
 	if before(own.next, s.seq) {
+		if len(own.gaps) == maxGaps {
+			own.gaps = own.gaps[1:]
+		}
 		own.gaps = append(own.gaps, interval{own.next, s.seq})
 	}
 	if before(own.next, end) {
@@ -188,6 +207,33 @@ const (
 	noteCookie         = "syn-cookie"
 )
 
+// Most segments that have a note have one of these: they share the list. An append to
+// it copies it.
+var (
+	onlyRetransmission = []string{noteRetransmission}
+	onlyTLP            = []string{noteTLP}
+	onlyFast           = []string{noteFast}
+	onlyDupACK         = []string{noteDupACK}
+	onlyOutOfOrder     = []string{noteOutOfOrder}
+	onlyZeroWindow     = []string{noteZeroWindow}
+	onlyWindowProbe    = []string{noteWindowProbe}
+	onlyWindowUpdate   = []string{noteWindowUpdate}
+	onlyKeepalive      = []string{noteKeepalive}
+	onlyPiggyback      = []string{notePiggyback}
+)
+
+// join returns both lists in one.
+func join(a, b []string) []string {
+	switch {
+	case len(a) == 0:
+		return b
+	case len(b) == 0:
+		return a
+	default:
+		return append(slices.Clip(a), b...)
+	}
+}
+
 // notes tells what is special about a segment. why names the timer that sent it.
 func (f *flow) notes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
 	var notes []string
@@ -200,7 +246,7 @@ func (f *flow) notes(s *segment, body *tracer.Segment, own, other *half, why str
 		notes = f.ackNotes(s, body, own, other, why)
 	}
 	if s.win == 0 && !s.flags.Has(tracer.SYN) {
-		notes = append(notes, noteZeroWindow)
+		notes = join(notes, onlyZeroWindow)
 	}
 	return notes
 }
@@ -211,25 +257,21 @@ func (f *flow) dataNotes(s *segment, own, other *half, why string) []string {
 	end := s.end()
 	switch {
 	case s.len == 1 && other.win == 0 && other.hasAck && s.seq == other.ack-1 && !s.flags.Has(tracer.SYN):
-		return []string{noteWindowProbe}
-	case s.flags.Has(tracer.SYN) && own.next == s.seq: // the first
+		return onlyWindowProbe
+	case s.seq == own.next: // the next, or the first SYN
 	case before(own.next, s.seq):
-		notes = append(notes, noteOutOfOrder) // something before it is missing
-	case before(s.seq, own.next) && own.inGap(s.seq, end):
-		if s.dir == tracer.In {
-			notes = append(notes, noteOutOfOrder)
-			break
-		}
-		fallthrough
-	case before(s.seq, own.next):
-		notes = append(notes, noteRetransmission)
+		notes = onlyOutOfOrder // something before it is missing
+	case s.dir == tracer.In && own.inGap(s.seq, end):
+		notes = onlyOutOfOrder
+	default:
+		notes = onlyRetransmission
 		if s.dir == tracer.Out {
 			f.retransmits++
-			notes = append(notes, f.retransmission(s, own, other, why)...)
+			notes = join(notes, f.retransmission(s, own, other, why))
 		}
 	}
 	if s.len > 0 && s.flags.Has(tracer.ACK) && own.hasAck && before(own.ack, s.ack) {
-		notes = append(notes, notePiggyback)
+		notes = join(notes, onlyPiggyback)
 	}
 	return notes
 }
@@ -240,12 +282,12 @@ func (f *flow) dataNotes(s *segment, own, other *half, why string) []string {
 func (f *flow) retransmission(s *segment, own, other *half, why string) []string {
 	switch why {
 	case timerTLP:
-		return []string{noteTLP}
+		return onlyTLP
 	case timerRetransmit:
 		own.rto, own.rtoUntil = true, own.next
 	case "":
 		if !own.rto && s.len > 0 && (other.dupACKs >= 3 || other.sacks) {
-			return []string{noteFast}
+			return onlyFast
 		}
 	}
 	return nil
@@ -255,17 +297,17 @@ func (f *flow) retransmission(s *segment, own, other *half, why string) []string
 func (f *flow) ackNotes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
 	switch {
 	case why == timerKeepalive && s.seq == own.next-1:
-		return []string{noteKeepalive}
+		return onlyKeepalive
 	case other.hasAck && other.win == 0 && s.seq == other.ack-1: // Linux's probe has no byte
-		return []string{noteWindowProbe}
-	case s.dir == tracer.In && s.seq == own.next-1 && s.ack == own.ack:
-		return []string{noteKeepalive}
+		return onlyWindowProbe
+	case s.dir == tracer.In && s.seq == own.next-1 && s.ack == own.ack && !own.overtook(s):
+		return onlyKeepalive
 	case s.ack != own.ack:
 		return nil
 	case body.Win != own.win:
-		return []string{noteWindowUpdate}
+		return onlyWindowUpdate
 	case other.hasISN && before(s.ack, other.next):
-		return []string{noteDupACK} // there is something it does not acknowledge
+		return onlyDupACK // there is something it does not acknowledge
 	default:
 		return nil
 	}

@@ -57,7 +57,8 @@ type tuple = stack.TransportEndpointID
 
 // observer is the tracer inside one stack. A nil observer does nothing.
 type observer struct {
-	rec   tracer.Recorder
+	rec   tracer.Recorder // takes what the level holds
+	all   tracer.Recorder // takes everything: for who has asked for the level
 	level tracer.Level
 	name  string
 	stack *stack.Stack
@@ -65,9 +66,9 @@ type observer struct {
 	// subnets are those of the stack's own addresses.
 	subnets []tcpip.Subnet
 
-	mu        sync.RWMutex // guards the maps; nothing is called with it held
-	byEP      map[*tcp.Endpoint]*tracked
-	byTuple   map[tuple]*tracked
+	mu        sync.RWMutex // guards what follows, but for get; nothing is called with it held
+	byEP      *index[*tcp.Endpoint]
+	byTuple   *index[tuple]
 	listeners map[*tracked]struct{}
 	syns      synRing
 	newborn   []*tracked
@@ -87,9 +88,9 @@ func newObserver(opts Options) *observer {
 		return nil
 	}
 	return &observer{
-		rec: rec, level: opts.Level, name: opts.Name, subnets: subnetsOf(opts.Addresses),
-		byEP:      map[*tcp.Endpoint]*tracked{},
-		byTuple:   map[tuple]*tracked{},
+		rec: rec, all: opts.Recorder, level: opts.Level, name: opts.Name, subnets: subnetsOf(opts.Addresses),
+		byEP:      newIndex(hashEndpoint),
+		byTuple:   newIndex(hashTuple),
 		listeners: map[*tracked]struct{}{},
 		syns:      newSYNRing(),
 	}
@@ -116,7 +117,7 @@ func (o *observer) track(ep *tcp.Endpoint) *tracked {
 	}
 	c := newTracked(o, ep)
 	o.mu.Lock()
-	o.byEP[ep] = c
+	o.byEP.put(ep, c)
 	o.mu.Unlock()
 	return c
 }
@@ -142,10 +143,7 @@ func (c *tracked) bound(local, remote netip.AddrPort) {
 // of returns the record of an endpoint that a segment of id is for. An endpoint
 // that is not known yet is a listener's child; it is nil for one that is dead.
 func (o *observer) of(ep *tcp.Endpoint, id tuple, via string) *tracked {
-	o.mu.RLock()
-	c := o.byEP[ep]
-	o.mu.RUnlock()
-	if c != nil {
+	if c := o.byEP.get(ep); c != nil {
 		if !c.named.Load() {
 			c.learnTuple(id)
 		}
@@ -162,9 +160,7 @@ func (o *observer) of(ep *tcp.Endpoint, id tuple, via string) *tracked {
 // listener stands for a connection that has no endpoint of its own. Nothing may be
 // locked: the demultiplexer is asked.
 func (o *observer) find(id tuple, via string) *tracked {
-	o.mu.RLock()
-	c := o.byTuple[id]
-	o.mu.RUnlock()
+	c := o.byTuple.get(id)
 	if c != nil && !isDead(c.ep.EndpointState()) {
 		return c
 	}
@@ -190,7 +186,7 @@ func (o *observer) child(ep *tcp.Endpoint, id tuple, via string) *tracked {
 	c := newTracked(o, ep)
 	c.setTuple(id)
 	o.mu.Lock()
-	if known := o.byEP[ep]; known != nil {
+	if known := o.byEP.get(ep); known != nil {
 		o.mu.Unlock()
 		return known
 	}
@@ -199,11 +195,16 @@ func (o *observer) child(ep *tcp.Endpoint, id tuple, via string) *tracked {
 	if syn, ok := o.syns.byID[id]; ok {
 		c.adoptSYN(syn)
 	}
-	old := o.byTuple[id]
-	o.byEP[ep], o.byTuple[id] = c, c
+	old := o.byTuple.get(id)
+	o.byEP.put(ep, c)
+	o.byTuple.put(id, c)
 	o.mu.Unlock()
-	if old != nil { // an earlier connection of the same ends: it is dead, say so first
-		old.lookNow(viaProtocol)
+	if old != nil {
+		// An earlier connection of the same ends: it is dead, say so first. Wait for who
+		// is saying so already: what it has left to the listener may have made the child.
+		old.mu.Lock()
+		old.look(viaProtocol)
+		old.mu.Unlock()
 	}
 	c.adopt()
 	o.watch(c)
@@ -242,10 +243,10 @@ func (c *tracked) takes(id tuple) bool {
 func (o *observer) forgetTracked(c *tracked) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	delete(o.byEP, c.ep)
+	o.byEP.remove(c.ep)
 	delete(o.listeners, c)
-	if o.byTuple[c.id] == c {
-		delete(o.byTuple, c.id)
+	if o.byTuple.get(c.id) == c {
+		o.byTuple.remove(c.id)
 	}
 }
 
@@ -253,8 +254,8 @@ func (o *observer) forgetTracked(c *tracked) {
 func (o *observer) forgetTuple(c *tracked) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.byTuple[c.id] == c {
-		delete(o.byTuple, c.id)
+	if o.byTuple.get(c.id) == c {
+		o.byTuple.remove(c.id)
 	}
 }
 
@@ -301,10 +302,7 @@ func (o *observer) settle() {
 		return
 	}
 	o.mu.RLock()
-	left := make([]*tracked, 0, len(o.byEP))
-	for _, c := range o.byEP {
-		left = append(left, c)
-	}
+	left := o.byEP.all()
 	o.mu.RUnlock()
 	for _, c := range left {
 		c.diedUnaccepted(viaClose)

@@ -6,10 +6,13 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"appliance/tracer"
 )
@@ -61,9 +64,26 @@ func (c *observedClock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
 		if child := c.o.childBeingBorn(); child != nil {
 			t.owner.Store(child)
 		}
+	} else if owner := c.o.receiver(f, name); owner != nil {
+		t.owner.Store(owner)
 	}
 	t.timer = c.Clock.AfterFunc(d, func() { t.fire(f) })
 	return t
+}
+
+// receiver is the endpoint that a callback is a method of; nil where it is no method of
+// an endpoint's, by its name. The timers of TIME-WAIT and FIN-WAIT-2 must know whose they
+// are before they fire, as another goroutine may be the first to see what they did. A
+// method value is a pointer to the code and the receiver.
+func (o *observer) receiver(f func(), name string) *tracked {
+	if !strings.HasSuffix(name, "-fm") || !strings.Contains(name, "/tcp.(*Endpoint).") {
+		return nil
+	}
+	method := *(**struct {
+		code uintptr
+		ep   *tcp.Endpoint
+	})(unsafe.Pointer(&f))
+	return o.byEP.get(method.ep)
 }
 
 // otherTimer runs a timer of the network layer's. Neighbour resolution may give up
@@ -130,19 +150,30 @@ func (t *timer) Stop() bool { return t.timer.Stop() }
 // known.
 func (t *timer) Reset(d time.Duration) {
 	set := d
-	if t.o.firing.Load() == t && calledBy("tcp.(*timer).checkExpiration") {
+	if t.o.firing.Load() == t && marked() && calledByCheck() {
 		set = 0
 	}
 	t.set.Store(int64(set))
 	t.timer.Reset(d)
 }
 
-// calledBy tells whether a function of that name called the caller of this one's.
-func calledBy(suffix string) bool {
-	var pcs [8]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	f, _ := frames.Next()
-	return strings.HasSuffix(f.Function, suffix)
+// checks knows of the places that have set a timer anew whether they are gVisor's
+// (*timer).checkExpiration: to ask for the name of one costs more than to walk to it.
+var checks sync.Map // program counter → bool
+
+// calledByCheck tells whether checkExpiration called the caller of this one's.
+func calledByCheck() bool {
+	var pc [1]uintptr
+	if runtime.Callers(3, pc[:]) == 0 {
+		return false
+	}
+	if is, known := checks.Load(pc[0]); known {
+		return is.(bool) //nolint:forcetypeassert // nothing else is stored
+	}
+	f, _ := runtime.CallersFrames(pc[:]).Next()
+	is := strings.HasSuffix(f.Function, "tcp.(*timer).checkExpiration")
+	checks.Store(pc[0], is)
+	return is
 }
 
 // fire runs the callback. gVisor lets a timer run out that it needs no more, and
@@ -156,7 +187,9 @@ func (t *timer) fire(f func()) {
 		c.setFiring(t)
 	}
 	o.firing.Store(t)
+	unmark := mark()
 	runTimer(f)
+	unmark()
 	o.firing.Store(nil)
 	if c := t.owner.Load(); c != nil {
 		c.diedUnaccepted(viaTimer)
@@ -194,7 +227,7 @@ func (t *timer) cause(c *tracked) tracer.Cause {
 // timerHere returns the timer that is firing on this goroutine; nil for none.
 func (o *observer) timerHere() *timer {
 	t := o.firing.Load()
-	if t == nil || whose() != actorTimer {
+	if t == nil || !marked() || whose() != actorTimer {
 		return nil
 	}
 	return t
@@ -251,7 +284,7 @@ func (o *observer) childBeingBorn() *tracked {
 		var ids []tuple
 		for _, a := range l.inbox {
 			if a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN {
-				ids = append(ids, a.id)
+				ids = append(ids, *a.id)
 			}
 		}
 		l.mu.Unlock()

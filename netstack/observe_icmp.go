@@ -22,6 +22,29 @@ type packet struct {
 	quoted   tuple // the TCP connection that an ICMP error is about
 }
 
+// isPlain tells whether an inbound packet is a TCP segment that the protocol hook sees,
+// and that there is nothing to tell of before.
+func (o *observer) isPlain(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) bool {
+	var dst tcpip.Address
+	switch proto {
+	case header.IPv4ProtocolNumber:
+		b, ok := pkt.Data().PullUp(header.IPv4MinimumSize)
+		if !ok || header.IPv4(b).TransportProtocol() != header.TCPProtocolNumber {
+			return false
+		}
+		dst = header.IPv4(b).DestinationAddress()
+	case header.IPv6ProtocolNumber:
+		b, ok := pkt.Data().PullUp(header.IPv6MinimumSize)
+		if !ok || header.IPv6(b).NextHeader() != uint8(header.TCPProtocolNumber) {
+			return false
+		}
+		dst = header.IPv6(b).DestinationAddress()
+	default:
+		return false
+	}
+	return o.level < tracer.LevelSegments || o.isUnicast(dst)
+}
+
 // peek reads an inbound packet's IP header. What does not hold together is the
 // stack's to reject: the packet is then the zero one.
 func peek(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) packet {
@@ -135,11 +158,13 @@ func (p *packet) segment() segment {
 	if len(h) < header.TCPMinimumSize || int(h.DataOffset()) < header.TCPMinimumSize || int(h.DataOffset()) > len(h) {
 		return segment{}
 	}
-	return segment{
+	s := segment{
 		ok: true, dir: tracer.In, flags: tracer.Flags(h.Flags()), seq: h.SequenceNumber(), ack: h.AckNumber(),
-		win: h.WindowSize(), len: p.size - int(h.DataOffset()), opts: parseOptions(h[header.TCPMinimumSize:h.DataOffset()]),
+		win: h.WindowSize(), len: p.size - int(h.DataOffset()),
 		id: tuple{LocalAddress: p.dst, RemoteAddress: p.src, LocalPort: h.DestinationPort(), RemotePort: h.SourcePort()},
 	}
+	parseOptions(&s.opts, h[header.TCPMinimumSize:h.DataOffset()])
+	return s
 }
 
 // notUnicast is why TCP takes no segment for a broadcast or multicast address (RFC 9293, 3.9.2.3).
@@ -155,7 +180,7 @@ func (o *observer) receiving(p packet, v verdict) {
 	case header.TCPProtocolNumber:
 		if s := p.segment(); s.ok && !o.isUnicast(p.dst) {
 			s.dropped = notUnicast
-			o.recordStray(s, v)
+			o.recordStray(&s, &v)
 		}
 	case header.UDPProtocolNumber:
 		o.datagram(tracer.In, p.dst, p.src, p.body, p.size, v)

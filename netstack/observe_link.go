@@ -16,7 +16,7 @@ import (
 type verdict struct{ link.Verdict }
 
 // annotate writes the verdict into the event of the segment that it befell.
-func (v verdict) annotate(body *tracer.Segment) {
+func (v *verdict) annotate(body *tracer.Segment) {
 	if v.Zero() {
 		return
 	}
@@ -54,8 +54,9 @@ func (e *observedLink) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Err
 	if e.impair != nil {
 		return e.writeImpaired(pkts)
 	}
+	var none verdict
 	for _, pkt := range pkts.AsSlice() {
-		e.o.sending(pkt, verdict{})
+		e.o.sending(pkt, &none)
 	}
 	return e.Endpoint.WritePackets(pkts)
 }
@@ -64,7 +65,7 @@ func (e *observedLink) writeImpaired(pkts stack.PacketBufferList) (int, tcpip.Er
 	for i, pkt := range pkts.AsSlice() {
 		e.o.lookBefore(pkt) // the rules may ask for the endpoint's state
 		v := e.impair.Plan(tracer.Out, pkt)
-		e.o.sending(pkt, verdict{v})
+		e.o.sending(pkt, &verdict{v})
 		if err := e.impair.WritePlanned(pkt, v); err != nil {
 			return i, err
 		}
@@ -75,6 +76,11 @@ func (e *observedLink) writeImpaired(pkts stack.PacketBufferList) (int, tcpip.Er
 // DeliverNetworkPacket sees what comes in; TCP's segments are seen again, with their
 // endpoint, by the protocol hook.
 func (e *observedLink) DeliverNetworkPacket(proto tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	if e.impair == nil && e.o.isPlain(proto, pkt) {
+		e.Endpoint.DeliverNetworkPacket(proto, pkt)
+		keep.Add(1)
+		return
+	}
 	in := peek(proto, pkt)
 	if in.quoted == (tuple{}) {
 		e.o.receiving(in, verdict{e.inbound})
@@ -123,11 +129,11 @@ func (e *observedLink) DroppedIn(proto tcpip.NetworkProtocolNumber, pkt *stack.P
 	s.dropped = v.Drop
 	if c := e.o.find(s.id, viaProtocol); c != nil {
 		c.mu.Lock()
-		c.emitSegment(&s, verdict{v}, "")
+		c.emitSegment(&s, &verdict{v}, "")
 		c.mu.Unlock()
 		return
 	}
-	e.o.recordStray(s, verdict{v})
+	e.o.recordStray(&s, &verdict{v})
 }
 
 // StateOf implements link.Watcher.
@@ -143,13 +149,21 @@ func (e *observedLink) StateOf(local, remote netip.AddrPort) (tracer.State, bool
 	return rfcState(c.ep.EndpointState()), true
 }
 
-// outbound tells which connection an outbound TCP segment belongs to.
-func outbound(pkt *stack.PacketBuffer) (tuple, bool) {
-	if pkt.TransportProtocolNumber != header.TCPProtocolNumber || len(pkt.TransportHeader().Slice()) < header.TCPMinimumSize {
-		return tuple{}, false
+// outbound tells which connection an outbound TCP segment belongs to, and returns its
+// header: that is found but once, as gVisor searches the packet's buffers for it.
+func outbound(pkt *stack.PacketBuffer) (tuple, header.TCP, bool) {
+	if pkt.TransportProtocolNumber != header.TCPProtocolNumber {
+		return tuple{}, nil, false
 	}
 	h := header.TCP(pkt.TransportHeader().Slice())
+	if len(h) < header.TCPMinimumSize {
+		return tuple{}, nil, false
+	}
 	id := tuple{LocalPort: h.SourcePort(), RemotePort: h.DestinationPort()}
+	if r := &pkt.EgressRoute; r.LocalAddress.Len() != 0 { // it is what the header was made of
+		id.LocalAddress, id.RemoteAddress = r.LocalAddress, r.RemoteAddress
+		return id, h, true
+	}
 	switch pkt.NetworkProtocolNumber {
 	case header.IPv4ProtocolNumber:
 		ip := header.IPv4(pkt.NetworkHeader().Slice())
@@ -158,14 +172,14 @@ func outbound(pkt *stack.PacketBuffer) (tuple, bool) {
 		ip := header.IPv6(pkt.NetworkHeader().Slice())
 		id.LocalAddress, id.RemoteAddress = ip.SourceAddress(), ip.DestinationAddress()
 	default:
-		return tuple{}, false
+		return tuple{}, nil, false
 	}
-	return id, true
+	return id, h, true
 }
 
 // lookBefore looks at an endpoint that is about to send.
 func (o *observer) lookBefore(pkt *stack.PacketBuffer) {
-	if id, ok := outbound(pkt); ok {
+	if id, _, ok := outbound(pkt); ok {
 		if c := o.find(id, viaOut); c != nil {
 			c.lookNow(viaOut)
 		}
@@ -173,21 +187,21 @@ func (o *observer) lookBefore(pkt *stack.PacketBuffer) {
 }
 
 // sending records an outbound packet and, first, what its endpoint has become.
-func (o *observer) sending(pkt *stack.PacketBuffer, v verdict) {
-	id, isTCP := outbound(pkt)
+func (o *observer) sending(pkt *stack.PacketBuffer, v *verdict) {
+	id, h, isTCP := outbound(pkt)
 	if !isTCP {
 		if o.level >= tracer.LevelSegments {
-			o.sendingOther(pkt, v)
+			o.sendingOther(pkt, *v)
 		}
 		return
 	}
-	s := parseSegment(pkt, id, tracer.Out)
-	if !s.ok {
+	var s segment
+	if s.parse(pkt, h, id, tracer.Out); !s.ok {
 		return
 	}
 	c := o.find(id, viaOut)
 	if c == nil {
-		o.recordStray(s, v)
+		o.recordStray(&s, v)
 		return
 	}
 	t := o.timerHere()
@@ -200,8 +214,8 @@ func (o *observer) sending(pkt *stack.PacketBuffer, v verdict) {
 	}
 	c.look(viaOut)
 	if c.ended { // an answer to what came too late: it is no connection's
-		o.recordStray(s, v)
+		o.recordStray(&s, v)
 		return
 	}
-	c.sent(s, v, why)
+	c.sent(&s, v, why)
 }

@@ -4,6 +4,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
+	"appliance/netstack/link"
 	"appliance/tracer"
 )
 
@@ -18,15 +19,11 @@ type queuedProtocol interface {
 // tcpFactory returns TCP, observed unless tracing is off.
 func (o *observer) tcpFactory() stack.TransportProtocolFactory {
 	if o == nil {
-		return tcp.NewProtocol
+		return plainTCP
 	}
-	probed := tcp.NewProtocolProbe(o.probe)
+	probed := newTrustingTCP(tcp.NewProtocolProbe(o.probe))
 	return func(s *stack.Stack) stack.TransportProtocol {
-		inner, ok := probed(s).(queuedProtocol)
-		if !ok {
-			panic("gVisor's TCP has no QueuePacket: the pinned version has it")
-		}
-		return &observedTCP{queuedProtocol: inner, o: o}
+		return &observedTCP{queuedProtocol: probed(s), o: o}
 	}
 }
 
@@ -46,20 +43,20 @@ func (p *observedTCP) QueuePacket(tep stack.TransportEndpoint, id stack.Transpor
 		return
 	}
 	verdict := p.o.link.inboundVerdict()
-	seg := parseSegment(pkt, id, tracer.In)
+	var seg segment
+	seg.parse(pkt, pkt.TransportHeader().Slice(), id, tracer.In)
 	c := p.o.of(ep, id, viaProtocol)
 	if c == nil || !seg.ok {
 		p.queuedProtocol.QueuePacket(tep, id, pkt)
 		if seg.ok {
-			p.o.recordStray(seg, verdict)
+			p.o.recordStray(&seg, &verdict)
 		}
 		return
 	}
 	if c.isListener { // its children are born with its record locked: queue with it free
+		link.TrustVouched(pkt)
 		seg.dropped = checksumOf(pkt, id)
-		c.mu.Lock()
-		c.arrived(seg, verdict)
-		c.mu.Unlock()
+		c.arrivedToListen(&seg, &verdict)
 		p.queuedProtocol.QueuePacket(tep, id, pkt)
 		return
 	}
@@ -71,7 +68,7 @@ func (p *observedTCP) QueuePacket(tep stack.TransportEndpoint, id stack.Transpor
 	before := queueDrops(ep)
 	p.queuedProtocol.QueuePacket(tep, id, pkt)
 	seg.dropped = queueDrops(ep).since(before)
-	c.arrived(seg, verdict)
+	c.arrived(&seg, &verdict, nil)
 	if !c.synchronized() {
 		c.look(viaProtocol)
 	}
@@ -80,8 +77,10 @@ func (p *observedTCP) QueuePacket(tep stack.TransportEndpoint, id stack.Transpor
 // HandleUnknownDestinationPacket sees a segment that no endpoint is there for.
 func (p *observedTCP) HandleUnknownDestinationPacket(id stack.TransportEndpointID, pkt *stack.PacketBuffer) stack.UnknownDestinationPacketDisposition {
 	if seg := parseSegment(pkt, id, tracer.In); seg.ok {
+		link.TrustVouched(pkt)
 		seg.dropped = checksumOf(pkt, id)
-		p.o.recordStray(seg, p.o.link.inboundVerdict())
+		v := p.o.link.inboundVerdict()
+		p.o.recordStray(&seg, &v)
 	}
 	return p.queuedProtocol.HandleUnknownDestinationPacket(id, pkt)
 }

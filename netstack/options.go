@@ -33,16 +33,16 @@ type Route struct {
 	Gateway     netip.Addr
 }
 
-// TCPOptions are TCP's settings. A zero field means gVisor's own default; Toggle
-// fields are nil for the default.
+// TCPOptions are TCP's settings. A zero field means gVisor's own default, unless
+// said otherwise; Toggle fields are nil for the default.
 type TCPOptions struct {
 	Congestion string // "reno" or "cubic"
 	SACK       *bool  // RFC 2018
 	RACK       *bool  // RFC 8985, with the tail loss probe
 	Nagle      *bool  // RFC 896
 	MSS        int    // bytes, announced on our SYN
-	SendBuffer int    // bytes
-	RecvBuffer int    // bytes
+	SendBuffer int    // bytes; 0 is 1 MiB, which gVisor tunes up to 4
+	RecvBuffer int    // bytes; 0 is 8 MiB, which gVisor tunes up to 32
 	Backlog    int    // of Listen: how many wait to be accepted; 0 means 128
 	MSL        time.Duration
 	FinWait2   time.Duration // how long a closed end waits in FIN-WAIT-2

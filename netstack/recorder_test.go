@@ -37,6 +37,10 @@ func (r *recorder) Record(e tracer.Event) uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.N, e.T = uint64(len(r.events))+1, r.clock()
+	if s, ok := e.Body.(*tracer.Segment); ok {
+		body := *s
+		e.Body = &body
+	}
 	r.events = append(r.events, e)
 	if r.grown != nil {
 		close(r.grown)

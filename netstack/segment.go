@@ -7,6 +7,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"appliance/netstack/link"
 	"appliance/tracer"
 )
 
@@ -47,19 +48,38 @@ func (s *segment) pureACK() bool {
 // parseSegment reads a packet whose headers the stack has parsed (inbound) or
 // written (outbound). ok is false where the TCP header does not hold together.
 func parseSegment(pkt *stack.PacketBuffer, id tuple, dir tracer.Direction) segment {
-	h := header.TCP(pkt.TransportHeader().Slice())
-	if len(h) < header.TCPMinimumSize || int(h.DataOffset()) < header.TCPMinimumSize || int(h.DataOffset()) > len(h) {
-		return segment{}
-	}
-	s := segment{
-		ok: true, id: id, dir: dir, flags: tracer.Flags(h.Flags()),
-		seq: h.SequenceNumber(), ack: h.AckNumber(), win: h.WindowSize(), len: pkt.Data().Size(),
-	}
-	s.opts = parseOptions(h[header.TCPMinimumSize:h.DataOffset()])
-	if g := pkt.GSOOptions; dir == tracer.Out && g.Type != stack.GSONone && g.MSS > 0 && s.len > int(g.MSS) {
-		s.wire = (s.len + int(g.MSS) - 1) / int(g.MSS)
-	}
+	var s segment
+	s.parse(pkt, pkt.TransportHeader().Slice(), id, dir)
 	return s
+}
+
+// parse is parseSegment for a zero segment; h is the packet's transport header.
+func (s *segment) parse(pkt *stack.PacketBuffer, h header.TCP, id tuple, dir tracer.Direction) {
+	if len(h) < header.TCPMinimumSize || int(h.DataOffset()) < header.TCPMinimumSize || int(h.DataOffset()) > len(h) {
+		return
+	}
+	s.ok, s.id, s.dir, s.flags = true, id, dir, tracer.Flags(h.Flags())
+	s.seq, s.ack, s.win, s.len = h.SequenceNumber(), h.AckNumber(), h.WindowSize(), pkt.Data().Size()
+	if opts := h[header.TCPMinimumSize:h.DataOffset()]; s.needsOptions(opts) {
+		parseOptions(&s.opts, opts)
+	}
+	if n := link.WireSegments(pkt, s.len); n > 1 {
+		s.wire = n
+	}
+}
+
+// alone is how the timestamps option stands where it is the only one: behind two NOPs
+// (RFC 7323, appendix A), so almost everywhere.
+const alone = optNOP<<24 | optNOP<<16 | optTS<<8 | 10
+
+// needsOptions tells whether the options are worth a parse, and reads the timestamps
+// where there is nothing else.
+func (s *segment) needsOptions(b []byte) bool {
+	if len(b) == 12 && binary.BigEndian.Uint32(b) == alone {
+		s.opts.HasTS, s.opts.TSVal, s.opts.TSEcr = true, binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])
+		return false
+	}
+	return len(b) > 0
 }
 
 // The kinds of options (IANA, TCP Parameters).
@@ -74,23 +94,22 @@ const (
 )
 
 // parseOptions reads a header's options, up to the first that does not hold together.
-func parseOptions(b []byte) (o tracer.Options) {
+func parseOptions(o *tracer.Options, b []byte) {
 	for len(b) > 0 {
 		kind := b[0]
 		if kind == optEOL {
-			return o
+			return
 		}
 		if kind == optNOP {
 			b = b[1:]
 			continue
 		}
 		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
-			return o
+			return
 		}
-		parseOption(&o, kind, b[2:b[1]])
+		parseOption(o, kind, b[2:b[1]])
 		b = b[b[1]:]
 	}
-	return o
 }
 
 func parseOption(o *tracer.Options, kind byte, v []byte) {
@@ -135,20 +154,20 @@ func remoteOf(id tuple) netip.AddrPort {
 	return netip.AddrPortFrom(toAddr(id.RemoteAddress).Unmap(), id.RemotePort)
 }
 
-// event is the segment as the trace tells it, but for what only its connection knows.
-func (s *segment) event() *tracer.Segment {
-	return &tracer.Segment{
-		Dir: s.dir, Flags: s.flags, Seq: s.seq, Ack: s.ack, Len: s.len, Win: uint32(s.win),
-		Opts: s.opts, Dropped: s.dropped, WireSegments: s.wire,
-	}
+// describe fills in a zero body with the segment as the trace tells it, but for what only
+// its connection knows.
+func (s *segment) describe(body *tracer.Segment) {
+	body.Dir, body.Flags, body.Seq, body.Ack, body.Len, body.Win = s.dir, s.flags, s.seq, s.ack, s.len, uint32(s.win)
+	body.Opts, body.Dropped, body.WireSegments = s.opts, s.dropped, s.wire
 }
 
 // recordStray records a segment that belongs to no connection.
-func (o *observer) recordStray(s segment, v verdict) {
+func (o *observer) recordStray(s *segment, v *verdict) {
 	if o.level < tracer.LevelSegments {
 		return
 	}
-	body := s.event()
+	body := new(tracer.Segment)
+	s.describe(body)
 	v.annotate(body)
 	o.rec.Record(tracer.Event{Stack: o.name, Local: localOf(s.id), Remote: remoteOf(s.id), Body: body})
 }
@@ -170,10 +189,12 @@ func newSYNRing() synRing {
 
 // add remembers a SYN and forgets the oldest.
 func (r *synRing) add(a arrival) {
-	if _, known := r.byID[a.id]; !known {
+	id := *a.id
+	a.id = &id // the SYN outlives the connection that may hold the other
+	if _, known := r.byID[id]; !known {
 		delete(r.byID, r.ring[r.next])
-		r.ring[r.next] = a.id
+		r.ring[r.next] = id
 		r.next = (r.next + 1) % len(r.ring)
 	}
-	r.byID[a.id] = a
+	r.byID[id] = a
 }

@@ -6,6 +6,9 @@ import (
 	"syscall"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
 	"appliance/tracer"
 )
 
@@ -22,22 +25,18 @@ func (c *Conn) SetCork(on bool) error {
 }
 
 // SetReadBuffer fixes the receive buffer's size, in bytes (SO_RCVBUF); the stack no
-// longer tunes it. It errs where the size is out of the stack's range.
+// longer tunes it. A size out of the stack's range becomes the nearest within, as in Linux.
 func (c *Conn) SetReadBuffer(bytes int) error {
 	low, high := c.ep.SocketOptions().ReceiveBufferLimits()
-	if err := inRange("receive buffer", bytes, low, high); err != nil {
-		return c.opError("setsockopt", err)
-	}
+	bytes = within(bytes, low, high)
 	return c.setOption("SO_RCVBUF", int64(bytes), func() { c.ep.SocketOptions().SetReceiveBufferSize(int64(bytes), true) })
 }
 
 // SetWriteBuffer fixes the send buffer's size, in bytes (SO_SNDBUF); the stack no
-// longer tunes it. It errs where the size is out of the stack's range.
+// longer tunes it. A size out of the stack's range becomes the nearest within, as in Linux.
 func (c *Conn) SetWriteBuffer(bytes int) error {
 	low, high := c.ep.SocketOptions().SendBufferLimits()
-	if err := inRange("send buffer", bytes, low, high); err != nil {
-		return c.opError("setsockopt", err)
-	}
+	bytes = within(bytes, low, high)
 	return c.setOption("SO_SNDBUF", int64(bytes), func() { c.ep.SocketOptions().SetSendBufferSize(int64(bytes), true) })
 }
 
@@ -66,16 +65,26 @@ func (c *Conn) setOption(name string, value int64, set func()) error {
 	return call.run(func() error { set(); return nil })
 }
 
-func inRange(what string, n int, low, high int64) error {
-	if int64(n) < low || int64(n) > high {
-		return fmt.Errorf("%s of %d bytes: want %d to %d: %w", what, n, low, high, os.NewSyscallError("setsockopt", syscall.EINVAL))
-	}
-	return nil
-}
+// within returns the number in low to high that is nearest to n.
+func within(n int, low, high int64) int { return int(min(max(int64(n), low), high)) }
 
 func toInt(b bool) int64 {
 	if b {
 		return 1
 	}
 	return 0
+}
+
+// Retransmits returns how many segments the connection has sent again so far.
+func (c *Conn) Retransmits() uint64 {
+	return c.ep.Stats().(*tcp.Stats).SendErrors.Retransmits.Value() //nolint:forcetypeassert // the only type it returns
+}
+
+// Congestion returns the name of the connection's congestion control: "cubic" or "reno".
+func (c *Conn) Congestion() string {
+	var name tcpip.CongestionControlOption
+	if err := c.ep.GetSockOpt(&name); err != nil {
+		panic(fmt.Sprintf("netstack: congestion control of a TCP endpoint: %s", err)) // it always has one
+	}
+	return string(name)
 }

@@ -15,6 +15,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"appliance/netstack/link"
 	"appliance/tracer"
 )
 
@@ -77,6 +78,7 @@ func (s *Stack) configure() error {
 	if err := setTCP(s.stack, s.opts.TCP); err != nil {
 		return err
 	}
+	link.KnowVouched(s.link)
 	// A SYN or an ARP request must find the stack whole: the link delivers from
 	// CreateNIC on, so everything that needs no interface comes before it.
 	if err := s.stack.CreateNICWithOptions(nicID, s.obs.wrapLink(s.link), stack.NICOptions{Name: s.opts.Name}); err != nil {

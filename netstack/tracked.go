@@ -19,18 +19,23 @@ import (
 // arrival is an inbound segment that its endpoint has not processed yet, as far as
 // the hooks have shown.
 type arrival struct {
-	id       tuple
+	id       *tuple // whom it came from, and to; never changed
 	n        uint64 // its event; 0 when segments are not recorded
-	flags    tracer.Flags
+	mark     uint64 // tells it from another of the same numbers
 	seq, ack uint32
-	len      int // payload
+	len      uint32 // payload
 	win      uint16
-	hasWS    bool
+	flags    tracer.Flags
 	ws       uint8
+	hasWS    bool
 	ts       bool // it bears the timestamps option
 	moved    bool // it was queued to the listener, which will pass it on in its turn
+	late     bool // it came in TIME-WAIT, and may have been processed
 	full     bool // the listener's accept queue was full when it came
 }
+
+// isOf tells whether it is one of the connection id's.
+func (a *arrival) isOf(id tuple) bool { return a.id != nil && *a.id == id }
 
 // tracked is the record of one endpoint: a listener or one end of a connection.
 // Its fields are guarded by mu, but for those that are said to be otherwise. With
@@ -57,9 +62,12 @@ type tracked struct {
 	since      time.Duration     // when it entered state
 	hasOpened  bool              // its first change is recorded
 	opened     time.Duration
+	arrivals   uint32    // how many have come
 	inbox      []arrival // oldest first
+	room       []arrival // what inbox is a part of, when it is
 	current    arrival   // the segment processed last
 	rcvNxt     uint32    // RCV.NXT after it
+	sndUna     uint32    // SND.UNA after it
 	sentRST    bool
 	again      *arrival // what completed the handshake and is queued once more, for its data or FIN
 	doom       bool     // current is a RST that the endpoint is about to die of
@@ -79,6 +87,7 @@ type tracked struct {
 	dead       map[*tracked]bool // those that have ended and still wait to be accepted
 	entry      waiter.Entry
 	flow       flow
+	body       tracer.Segment // of the segment that is being recorded
 	tcb        map[string]tracer.TCBVar
 }
 
@@ -118,7 +127,7 @@ func (c *tracked) learnTuple(id tuple) {
 	c.setTuple(id)
 	c.mu.Unlock()
 	c.o.mu.Lock()
-	c.o.byTuple[id] = c
+	c.o.byTuple.put(id, c)
 	c.o.mu.Unlock()
 }
 
@@ -158,9 +167,10 @@ func (c *tracked) look(via string) {
 		return // a UDP socket: it has no state
 	}
 	st := c.ep.EndpointState()
-	if c.last.Swap(uint32(st)) == uint32(st) {
+	if c.last.Load() == uint32(st) {
 		return
 	}
+	c.last.Store(uint32(st))
 	to := rfcState(st)
 	if early := c.early; early != 0 && c.state == tracer.Closed {
 		c.early = 0
@@ -225,7 +235,7 @@ func (c *tracked) entered(from, to tracer.State, cause tracer.Cause) {
 	}
 	switch to {
 	case tracer.TimeWait:
-		c.inbox = nil // what comes now is answered without the probe
+		c.keepLate() // what comes now is answered without the probe
 	case tracer.Closed:
 		c.redeliver(from, cause)
 		c.inbox = nil

@@ -62,10 +62,7 @@ func (o *observer) findNew(id tuple, listener *tcp.Endpoint, via string) *tracke
 	if ep == nil || ep == listener {
 		return nil
 	}
-	o.mu.RLock()
-	known := o.byEP[ep]
-	o.mu.RUnlock()
-	if known != nil {
+	if o.byEP.get(ep) != nil {
 		return nil
 	}
 	return o.of(ep, id, via)

@@ -8,17 +8,24 @@ import (
 	"appliance/tracer"
 )
 
-// maxInbox bounds what an endpoint that processes nothing is remembered to have got.
-const maxInbox = 8192
-
-// arrived records an inbound segment, in the moment when it was queued. mu is held.
-func (c *tracked) arrived(s segment, v verdict) {
+// arrived records an inbound segment, in the moment when it was queued. child is, where a
+// listener got it, the child of the same ends. The mu of both is held.
+func (c *tracked) arrived(s *segment, v *verdict, child *tracked) {
 	if c.ended {
 		c.o.recordStray(s, v)
 		return
 	}
-	a := arrival{id: s.id, flags: s.flags, seq: s.seq, ack: s.ack, len: s.len, win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS, ts: s.opts.HasTS}
-	a.n = c.emitSegment(&s, v, "")
+	a := arrival{
+		id: &c.id, flags: s.flags, seq: s.seq, ack: s.ack, len: uint32(s.len), //nolint:gosec // a payload is below 64 KiB
+		win: s.win, hasWS: s.opts.HasWS, ws: s.opts.WS, ts: s.opts.HasTS,
+	}
+	if s.id != c.id {
+		id := s.id
+		a.id = &id
+	}
+	c.arrivals++
+	a.mark = uint64(c.conn)<<32 | uint64(c.arrivals)
+	a.n = c.emitSegment(s, v, "")
 	if s.dropped != "" {
 		return
 	}
@@ -27,42 +34,55 @@ func (c *tracked) arrived(s segment, v verdict) {
 		c.o.syns.add(a)
 		c.o.mu.Unlock()
 	}
-	if c.state == tracer.TimeWait && !s.flags.Has(tracer.SYN) {
+	if c.state == tracer.TimeWait {
+		c.expectLate(a)
 		return
 	}
-	a.full = c.isListener && c.acceptQueueFull()
+	if c.isListener {
+		c.dropOverflowed(nil)
+		a.full = c.acceptQueueFull()
+		if child != nil && child.isPassedOn(a) {
+			a.moved = true
+			child.expect(a)
+			return
+		}
+	}
 	if p := c.parent; p != nil && c.state == tracer.SynReceived {
 		p.mu.Lock()
 		a.full = p.acceptQueueFull()
 		p.mu.Unlock()
 	}
-	if len(c.inbox) >= maxInbox {
-		c.inbox = c.inbox[1:]
-	}
-	c.inbox = append(c.inbox, a)
-}
-
-// acceptQueueFull tells whether as many children wait to be accepted as gVisor lets.
-func (c *tracked) acceptQueueFull() bool {
-	waiting := len(c.children) - len(c.halfOpen) + len(c.dead) // the dead keep their place until they are accepted
-	return waiting > c.backlog
+	c.expect(a)
 }
 
 // emitSegment records a segment of this connection's, at a level that has segments,
 // and learns from it at any.
-func (c *tracked) emitSegment(s *segment, v verdict, why string) uint64 {
-	body := s.event()
+func (c *tracked) emitSegment(s *segment, v *verdict, why string) uint64 {
+	if c.o.level < tracer.LevelSegments {
+		if !c.isListener {
+			var body tracer.Segment
+			body.Win, body.Dropped = uint32(s.win), s.dropped
+			c.flow.tell(s, &body, why)
+		}
+		return 0
+	}
+	body := &c.body
+	*body = tracer.Segment{}
+	s.describe(body)
 	if c.isListener {
 		c.relateStray(s, body)
 	} else {
 		c.flow.tell(s, body, why)
 	}
 	v.annotate(body)
-	e := tracer.Event{Stack: c.o.name, Conn: c.conn, Local: localOf(s.id), Remote: remoteOf(s.id), Body: body}
+	e := tracer.Event{Stack: c.o.name, Conn: c.conn, Local: c.local, Remote: c.remote, Body: body}
+	if s.id != c.id {
+		e.Local, e.Remote = localOf(s.id), remoteOf(s.id)
+	}
 	if c.parent != nil {
 		e.Parent = c.parent.conn
 	}
-	return c.o.rec.Record(e)
+	return c.o.all.Record(e)
 }
 
 // relateStray gives a listener's segment, which has no connection, the relative
@@ -79,12 +99,15 @@ func (c *tracked) relateStray(s *segment, body *tracer.Segment) {
 }
 
 // sent records an outbound segment, before the link has it. mu is held.
-func (c *tracked) sent(s segment, v verdict, why string) {
+func (c *tracked) sent(s *segment, v *verdict, why string) {
 	if c.isListener {
-		c.answered(&s)
+		c.answered(s)
+	}
+	if c.state == tracer.TimeWait {
+		c.answeredLate()
 	}
 	c.sentRST = c.sentRST || s.flags.Has(tracer.RST)
-	c.emitSegment(&s, v, why)
+	c.emitSegment(s, v, why)
 }
 
 // answered drops from a listener's inbox what a segment that it sent shows to be
@@ -93,7 +116,7 @@ func (c *tracked) answered(s *segment) {
 	for i, a := range c.inbox {
 		if answers(s, a) {
 			c.inbox = c.inbox[i+1:]
-			c.overflowed() // the ACKs that it dropped were among them
+			c.overflowed() // the ACKs that it dropped were among those before
 			return
 		}
 	}
@@ -103,7 +126,7 @@ func (c *tracked) answered(s *segment) {
 // for what a dead child had left is sent under the listener's name too.
 func answers(s *segment, a arrival) bool {
 	switch {
-	case a.id != s.id:
+	case !a.isOf(s.id):
 		return false
 	case s.flags.Has(tracer.SYN | tracer.ACK), a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
 		return a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN && s.ack == a.seq+1
@@ -118,7 +141,8 @@ func (c *tracked) processed(s *tcp.TCPEndpointState) {
 	if !c.synchronized() { // the change to ESTABLISHED has not been seen: see it first
 		c.look(viaProbe)
 	}
-	c.doom, c.rcvNxt = false, uint32(s.Receiver.RcvNxt)
+	was := progress{c.rcvNxt, c.sndUna}
+	c.doom, c.rcvNxt, c.sndUna = false, uint32(s.Receiver.RcvNxt), uint32(s.Sender.SndUna)
 	switch again := c.again; {
 	case again != nil && (uint32(s.Receiver.RcvNxt) != again.seq || len(c.inbox) == 0):
 		c.current, c.again = *again, nil // its bytes have been taken: it was its turn
@@ -126,28 +150,14 @@ func (c *tracked) processed(s *tcp.TCPEndpointState) {
 		c.current = arrival{}
 		return
 	default:
-		i := c.turn(c.rcvNxt)
+		c.dropStale(was)
+		i := c.turn(was)
 		c.current = c.inbox[i]
 		copy(c.inbox[1:i+1], c.inbox[:i])
-		c.inbox = c.inbox[1:]
+		c.dropFirst()
 	}
 	// RFC 5961, 3.2: only a RST at RCV.NXT itself resets.
 	c.doom = c.current.flags.Has(tracer.RST) && c.current.seq == uint32(s.Receiver.RcvNxt)
-}
-
-// turn is the place in the inbox of the segment that was just processed: the oldest,
-// unless that is one that its listener has yet to pass on, whose bytes have not been
-// taken, and another has come to the endpoint itself.
-func (c *tracked) turn(rcvNxt uint32) int {
-	if h := c.inbox[0]; !h.moved || h.len == 0 && !h.flags.Has(tracer.FIN) || h.seq != rcvNxt {
-		return 0
-	}
-	for i, a := range c.inbox {
-		if !a.moved {
-			return i
-		}
-	}
-	return 0
 }
 
 // establishedBy drops from the inbox what was processed in the handshake: all up to
@@ -169,110 +179,6 @@ func (c *tracked) establishedBy(done arrival) {
 		return
 	}
 	c.inbox = append(c.inbox, done)
-}
-
-// handOver gives a child those segments of its listener's inbox that are its own:
-// its SYN, which is processed, or the ACK of a SYN cookie, and what came after it.
-// The mu of both is held.
-func (c *tracked) handOver(child *tracked) {
-	var rest, mine []arrival
-	born := false
-	lost := c.overflowed()
-	own := 0
-	for _, a := range c.inbox {
-		if a.id == child.id && bareACK(a) {
-			own++
-		}
-	}
-	for _, a := range c.inbox {
-		if lost > 0 && len(mine) == 0 && own > 1 && a.id == child.id && bareACK(a) && a.full {
-			own--
-			lost-- // it met a full accept queue: a later one made the child
-			continue
-		}
-		switch {
-		case a.id != child.id, born && a.flags.Has(tracer.SYN) && a.seq != child.opening.seq:
-			rest = append(rest, a) // also another SYN than the one that it was born of: still the listener's
-		case a.flags&(tracer.SYN|tracer.ACK) == tracer.SYN:
-			if born {
-				break // a duplicate: the listener finds the port in use
-			}
-			if st := child.ep.EndpointState(); st == tcp.StateConnecting || st == tcp.StateSynRecv {
-				rest = rest[:0] // the listener has processed all that came before
-				child.adoptSYN(a)
-				born = true
-			}
-		case bareACK(a): // a listener gives nothing else on
-			a.moved = len(mine) > 0 // the first it has processed: that made the child
-			mine = append(mine, a)
-		}
-	}
-	c.inbox = rest
-	if len(mine) > 0 {
-		child.inbox = append(mine, child.inbox...) // some may have come to it before its record was whole
-		child.adoptCookie(mine[0])
-	}
-}
-
-// bareACK tells whether a segment is one that a listener takes for the ACK of a cookie.
-func bareACK(a arrival) bool {
-	return a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK
-}
-
-// overflowed is how many ACKs a listener has dropped for want of room in its accept
-// queue since it was asked last.
-func (c *tracked) overflowed() uint64 {
-	st, ok := c.ep.Stats().(*tcp.Stats)
-	if !ok {
-		return 0
-	}
-	before := c.overflows
-	c.overflows = st.ReceiveErrors.ListenOverflowAckDrop.Value()
-	return c.overflows - before
-}
-
-// redeliver gives a dead child's listener what the child had not processed: gVisor
-// queues it there, and an ACK of a SYN cookie may be among it.
-func (c *tracked) redeliver(from tracer.State, cause tracer.Cause) {
-	p := c.parent
-	if p == nil || len(c.inbox) == 0 || from == tracer.SynReceived && cause.Kind != tracer.CauseSegment {
-		return
-	}
-	rest := c.inbox
-	for i, a := range rest {
-		if cause.N != 0 && a.n == cause.N || cause.N == 0 && c.kills(a, from) {
-			rest = rest[i+1:]
-			break
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.inbox = append(p.inbox, rest...)
-}
-
-// adoptSYN learns from the SYN that a child was born of, which its listener got.
-func (c *tracked) adoptSYN(a arrival) {
-	c.opening = a
-	c.flow.in = half{hasISN: true, isn: a.seq, next: a.seq + 1, hasWS: a.hasWS, ws: a.ws, win: uint32(a.win), segs: 1}
-}
-
-// adoptCookie learns both ISNs from the ACK of a SYN cookie.
-func (c *tracked) adoptCookie(a arrival) {
-	c.cookie = true
-	c.flow.out = half{hasISN: true, isn: a.ack - 1, next: a.ack}
-	c.flow.in = half{hasISN: true, isn: a.seq - 1, next: a.seq, hasAck: true, ack: a.ack, win: uint32(a.win)}
-}
-
-// cookieCandidates are the connections whose ACK a listener may just have taken for
-// that of a SYN cookie. mu is held.
-func (c *tracked) cookieCandidates() []tuple {
-	var ids []tuple
-	for _, a := range c.inbox {
-		if a.flags&(tracer.SYN|tracer.RST|tracer.ACK) == tracer.ACK {
-			ids = append(ids, a.id)
-		}
-	}
-	return ids
 }
 
 // segmentCause puts a segment's part in a change into words.
