@@ -19,12 +19,16 @@ type Env struct {
 	Log func(format string, args ...any)
 	// Count is how many connections: a server closes its listener after that many
 	// (0: it serves until its context ends), a client makes that many, one after
-	// the other (0: one). Datagrams that a server answers are not counted.
+	// the other (0: one). Datagrams that a server answers are not counted; with iperf,
+	// which has several connections a test, it is tests.
 	Count int
 	// Network is what a client dials: "tcp" or "udp"; "" means "tcp".
 	Network string
 	// Data is what the echo and discard clients send; nil means a sentence.
 	Data []byte
+	// Options are what the program is told, each NAME or NAME=VALUE; the program must
+	// know them. nil means its defaults.
+	Options []string
 	// AwaitClose keeps hello's server or client from closing before the other end has.
 	AwaitClose bool
 }
@@ -40,6 +44,9 @@ type App struct {
 	TCP     bool   // Serve is there
 	UDP     bool   // ServePacket is there
 	Summary string // half a sentence, for a list
+	// CheckOptions tells what is wrong with the options of the program as a client, or
+	// else as a server; nil is a program that has none.
+	CheckOptions func(client bool, options []string) error
 	// Serve serves l, which it closes, until ctx ends or env.Count connections are
 	// served; it returns once its goroutines have ended, nil unless l failed.
 	Serve func(ctx context.Context, l net.Listener, env Env) error

@@ -16,7 +16,7 @@ func TestList(t *testing.T) {
 		name string
 		port uint16
 		udp  bool
-	}{{"echo", 7, true}, {"discard", 9, true}, {"chargen", 19, true}, {"hello", 9000, false}, {"http", 80, false}}
+	}{{"echo", 7, true}, {"discard", 9, true}, {"chargen", 19, true}, {"hello", 9000, false}, {"http", 80, false}, {"iperf", 5201, false}}
 	var names []string
 	for _, w := range want {
 		names = append(names, w.name)
@@ -46,7 +46,7 @@ func TestEachWithItsClient(t *testing.T) {
 	const count = 3
 	wants := map[string]string{
 		"echo": "44 bytes back in ", "discard": "44 bytes sent in ", "chargen": ` !"#$%&'()`,
-		"hello": "b'hello'\n", "http": "you are   127.0.0.1:",
+		"hello": "b'hello'\n", "http": "you are   127.0.0.1:", "iperf": "\niperf Done.\n",
 	}
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,11 @@ func TestEachWithItsClient(t *testing.T) {
 				return app.Serve(ctx, l, Env{Out: &printed, Log: t.Logf, Count: count})
 			})
 			var out apptest.Buffer
-			if err := app.Client(apptest.Context(t), dial, s.Addr, Env{Out: &out, Count: count}); err != nil {
+			env := Env{Out: &out, Count: count}
+			if app.CheckOptions != nil {
+				env.Options = []string{"bytes=1M", "parallel=2"}
+			}
+			if err := app.Client(apptest.Context(t), dial, s.Addr, env); err != nil {
 				t.Fatal(err)
 			}
 			if n := strings.Count(out.String(), wants[name]); n != count {
@@ -93,6 +97,48 @@ func TestEachWithItsClient(t *testing.T) {
 				t.Errorf("%q is %d times in:\n%s", wants[name], n, out.String())
 			}
 		})
+	}
+}
+
+// TestOptions: a program that takes options refuses what it does not know, before it
+// does anything, on the command line's word and when it is run.
+func TestOptions(t *testing.T) {
+	for _, name := range Names() {
+		app, _ := Lookup(name)
+		if (app.CheckOptions != nil) != (name == "iperf") {
+			t.Errorf("%s takes options: %v", name, app.CheckOptions != nil)
+		}
+	}
+	app, _ := Lookup("iperf")
+	for _, c := range []struct {
+		client  bool
+		options []string
+		want    string // of the error; "" for none
+	}{
+		{true, nil, ""},
+		{true, []string{"time=2", "parallel=4", "reverse", "json"}, ""},
+		{false, []string{"json", "interval=0"}, ""},
+		{true, []string{"reverse", "bidir"}, "want one of them"},
+		{false, []string{"reverse"}, `option "reverse" is unknown: want interval, json`},
+	} {
+		err := app.CheckOptions(c.client, c.options)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("client %v, %q: error %v, want %q", c.client, c.options, err, c.want)
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Serve(apptest.Context(t), l, Env{Options: []string{"fast"}}); err == nil {
+		t.Error("the server ran with an unknown option")
+	}
+	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is still open: %v", err)
+	}
+	never := func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("dialled") }
+	if err := app.Client(apptest.Context(t), never, "192.0.2.1:1", Env{Options: []string{"fast"}}); err == nil || strings.Contains(err.Error(), "dialled") {
+		t.Errorf("the client with an unknown option: %v", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"appliance/apps/echo"
 	"appliance/apps/hello"
 	"appliance/apps/http"
+	"appliance/apps/iperf"
 )
 
 // sentence is what the echo and discard clients send unless told otherwise.
@@ -91,20 +93,47 @@ var all = []App{
 			return http.Run(ctx, conn, env.out(), "/")
 		}),
 	},
+	{
+		Name: "iperf", Port: iperf.Port, TCP: true,
+		Summary: "measures throughput, with iperf3 or with itself",
+		CheckOptions: func(client bool, options []string) error {
+			if client {
+				return new(iperf.Client).Set(options)
+			}
+			return new(iperf.Server).Set(options)
+		},
+		Serve: func(ctx context.Context, l net.Listener, env Env) error {
+			s := iperf.Server{Out: env.Out, Log: env.Log, Count: env.Count}
+			if err := s.Set(env.Options); err != nil {
+				return errors.Join(err, l.Close())
+			}
+			return s.Serve(ctx, l)
+		},
+		Client: func(ctx context.Context, dial Dialer, addr string, env Env) error {
+			c := iperf.Client{Out: env.Out}
+			if err := c.Set(env.Options); err != nil {
+				return err
+			}
+			if _, err := env.network(addr, false); err != nil {
+				return err
+			}
+			for range max(env.Count, 1) {
+				if _, err := c.Run(ctx, dial, addr); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	},
 }
 
 // client makes an App's Client of what its program does with one connection, which
 // closes it.
 func client(udp bool, run func(context.Context, net.Conn, Env) error) func(context.Context, Dialer, string, Env) error {
 	return func(ctx context.Context, dial Dialer, addr string, env Env) error {
-		network := env.Network
-		switch {
-		case network == "":
-			network = "tcp"
-		case network != "tcp" && network != "udp":
-			return fmt.Errorf("dial %s over %q: the network is tcp or udp", addr, network)
-		case network == "udp" && !udp:
-			return fmt.Errorf("dial %s over udp: this program speaks TCP only", addr)
+		network, err := env.network(addr, udp)
+		if err != nil {
+			return err
 		}
 		for range max(env.Count, 1) {
 			conn, err := dial(ctx, network, addr)
@@ -117,6 +146,19 @@ func client(udp bool, run func(context.Context, net.Conn, Env) error) func(conte
 		}
 		return nil
 	}
+}
+
+// network is what a client dials, or what is wrong with that.
+func (e Env) network(addr string, udp bool) (string, error) {
+	switch {
+	case e.Network == "":
+		return "tcp", nil
+	case e.Network != "tcp" && e.Network != "udp":
+		return "", fmt.Errorf("dial %s over %q: the network is tcp or udp", addr, e.Network)
+	case e.Network == "udp" && !udp:
+		return "", fmt.Errorf("dial %s over udp: this program speaks TCP only", addr)
+	}
+	return e.Network, nil
 }
 
 func (e Env) data() []byte {
