@@ -1,0 +1,101 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"appliance/tracer"
+	"appliance/tracer/sink/jsonl"
+)
+
+// sink counts events and passes them on to a file, or to nobody.
+type sink struct {
+	to   *jsonl.Sink // nil: they are thrown away
+	path string
+
+	mu      sync.Mutex
+	written uint64
+	missed  uint64
+}
+
+var _ tracer.Sink = (*sink)(nil)
+
+// newSink makes a sink as the options say.
+func newSink(o Options) (*sink, error) {
+	s := &sink{}
+	if o.Sink == Discard {
+		return s, nil
+	}
+	s.path = filepath.Join(o.Dir, "trace.jsonl")
+	var err error
+	s.to, err = jsonl.Create(s.path)
+	return s, err
+}
+
+// Start implements tracer.Sink.
+func (s *sink) Start(h tracer.Header) error {
+	if s.to == nil {
+		return nil
+	}
+	return s.to.Start(h)
+}
+
+// Write implements tracer.Sink.
+func (s *sink) Write(events []tracer.Event) error {
+	var missed, written uint64
+	for i := range events {
+		if l, ok := events[i].Body.(*tracer.Lost); ok {
+			missed += l.Missed
+		} else {
+			written++
+		}
+	}
+	if s.to != nil {
+		if err := s.to.Write(events); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written += written
+	s.missed += missed
+	return nil
+}
+
+// Close implements tracer.Sink.
+func (s *sink) Close() error {
+	if s.to == nil {
+		return nil
+	}
+	return s.to.Close()
+}
+
+// remove removes the file.
+func (s *sink) remove() error {
+	if s.path == "" {
+		return nil
+	}
+	if err := os.Remove(s.path); err != nil {
+		return fmt.Errorf("remove the trace: %w", err)
+	}
+	return nil
+}
+
+// events is how many events there were by now, lost ones included.
+func (s *sink) events() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written + s.missed
+}
+
+// lostShare is how many of all events were lost.
+func (s *sink) lostShare() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.missed == 0 {
+		return 0
+	}
+	return float64(s.missed) / float64(s.missed+s.written)
+}
