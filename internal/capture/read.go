@@ -2,6 +2,7 @@ package capture
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"appliance/netstack"
@@ -35,12 +36,14 @@ type ReadOptions struct {
 	Verify bool
 	// NoStates leaves the states out.
 	NoStates bool
+	// TCPOnly leaves the datagrams out.
+	TCPOnly bool
 }
 
 // Read makes a trace of frames, in the order in which they were seen. What is
 // neither TCP nor UDP over IP is passed over, and so are fragments.
 func Read(frames []Frame, o ReadOptions) []tracer.Event {
-	r := &reader{opts: o, lanes: map[laneKey]*lane{}, listeners: map[listenerKey]uint32{}}
+	r := newReader(o)
 	for _, f := range frames {
 		r.frame(f)
 	}
@@ -57,8 +60,16 @@ type reader struct {
 	listeners map[listenerKey]uint32 // their conns
 	conns     uint32
 	last      time.Duration
-	events    []tracer.Event
+	events    []tracer.Event // but the first gone, which were given out
+	gone      int
 }
+
+func newReader(o ReadOptions) *reader {
+	return &reader{opts: o, lanes: map[laneKey]*lane{}, listeners: map[listenerKey]uint32{}}
+}
+
+// count is how many events there were so far.
+func (r *reader) count() int { return r.gone + len(r.events) }
 
 // laneKey is one end of a pair of sockets.
 type laneKey struct {
@@ -87,14 +98,19 @@ type lane struct {
 	early    *netstack.Flow // of what waits: a SYN not answered yet, or segments for no connection
 	earlySYN bool
 	earlySeq uint32 // the SYN's
-	waiting  []int  // their events
+	waiting  []int  // their events, counted from the first of all
 }
 
 func (r *reader) frame(f Frame) {
 	p, ok := netstack.Dissect(f.Data)
-	if !ok {
+	if !ok || !p.TCP && r.opts.TCPOnly {
 		return
 	}
+	r.packet(f, p)
+}
+
+// packet takes what a frame carries.
+func (r *reader) packet(f Frame, p netstack.Packet) {
 	r.last = max(r.last, f.T) // a clock that is set must not turn the trace back
 	k := laneKey{!p.TCP, p.From, p.To}
 	own, other := r.ends(k, p)
@@ -145,7 +161,7 @@ func (r *reader) newConn() uint32 {
 // add appends an event.
 func (r *reader) add(k laneKey, stack string, conn, parent uint32, body tracer.Body) {
 	r.events = append(r.events, tracer.Event{
-		N: uint64(len(r.events) + 1), T: r.last, Stack: stack, Conn: conn, Parent: parent,
+		N: uint64(r.count() + 1), T: r.last, Stack: stack, Conn: conn, Parent: parent,
 		Local: k.local, Remote: k.remote, Body: body,
 	})
 }
@@ -199,7 +215,9 @@ func (r *reader) adopt(l *lane, conn, parent uint32) {
 		flow = &netstack.Flow{}
 	}
 	for _, i := range l.waiting {
-		r.events[i].Conn, r.events[i].Parent = conn, parent
+		if i >= r.gone {
+			r.events[i-r.gone].Conn, r.events[i-r.gone].Parent = conn, parent
+		}
 	}
 	*l = lane{stack: l.stack, conn: conn, parent: parent, flow: flow, hasPeer: l.earlySYN, peerISN: l.earlySeq}
 }
@@ -229,7 +247,7 @@ func (r *reader) received(k laneKey, l *lane, p netstack.Packet) {
 			l.early, l.earlySYN, l.earlySeq, l.waiting = &netstack.Flow{}, true, p.Seq, nil
 		}
 		flow = l.early
-		l.waiting = append(l.waiting, len(r.events))
+		r.wait(l)
 	case syn && !l.hasPeer:
 		l.hasPeer, l.peerISN = true, p.Seq
 	}
@@ -238,9 +256,18 @@ func (r *reader) received(k laneKey, l *lane, p netstack.Packet) {
 			l.early = &netstack.Flow{}
 		}
 		flow = l.early
-		l.waiting = append(l.waiting, len(r.events))
+		r.wait(l)
 	}
 	r.add(k, l.stack, l.conn, l.parent, flow.Segment(p, tracer.In, dropped))
+}
+
+// wait has the event that comes next wait for a connection of the lane's. One that was given
+// out does so no longer.
+func (r *reader) wait(l *lane) {
+	if n := len(l.waiting); n > 0 && n == cap(l.waiting) {
+		l.waiting = slices.DeleteFunc(l.waiting, func(i int) bool { return i < r.gone })
+	}
+	l.waiting = append(l.waiting, r.count())
 }
 
 // isNew tells whether a SYN is not one for the connection that the lane has: not that

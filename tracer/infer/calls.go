@@ -238,7 +238,7 @@ func (i *Inferrer) listenerOf(k laneKey, syn *arrival) *listener {
 	switch {
 	case i.opts.Vantage != "":
 		l.conn = i.newConn()
-	case syn != nil && syn.conn != i.now.Conn:
+	case syn != nil && syn.conn != 0 && syn.conn != i.now.Conn:
 		l.conn = syn.conn
 	case i.now.Parent != 0:
 		l.conn = i.now.Parent

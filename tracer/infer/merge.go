@@ -92,25 +92,25 @@ func renumber(events []tracer.Event) []tracer.Event {
 		}
 	}
 	for at := range events {
-		events[at].Body = renamed(events[at].Body, numbers)
+		events[at].Body = renamed(events[at].Body, func(n uint64) uint64 { return numbers[n] })
 	}
 	return events
 }
 
 // renamed returns a body with the numbers that it names changed.
-func renamed(b tracer.Body, numbers map[uint64]uint64) tracer.Body {
+func renamed(b tracer.Body, number func(uint64) uint64) tracer.Body {
 	switch b := b.(type) {
 	case *tracer.StateChange:
 		c := *b
-		c.Cause.N = numbers[b.Cause.N]
+		c.Cause.N = number(b.Cause.N)
 		return &c
 	case *tracer.Call:
 		c := *b
-		c.Of = numbers[b.Of]
+		c.Of = number(b.Of)
 		return &c
 	case *tracer.TCB:
 		c := *b
-		c.After = numbers[b.After]
+		c.After = number(b.After)
 		return &c
 	default:
 		return b

@@ -1,10 +1,7 @@
 package infer_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +10,7 @@ import (
 
 	"appliance/tracer"
 	"appliance/tracer/infer"
+	"appliance/tracer/tracertest"
 )
 
 // The files of testdata are traces of two netstacks on a pipe, both of which are
@@ -22,26 +20,8 @@ import (
 
 func readTrace(t testing.TB, path string) []tracer.Event {
 	t.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := tracer.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var events []tracer.Event
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return events
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		events = append(events, e)
-	}
+	_, events := tracertest.Read(t, path)
+	return events
 }
 
 // seenFrom keeps of a trace the events of the vantage and, when calls is set, the
