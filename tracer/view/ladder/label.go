@@ -1,0 +1,245 @@
+package ladder
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"appliance/tracer"
+)
+
+// label makes the pieces that stand at an arrow.
+func (b *builder) label(a *Arrow) []Piece {
+	e := a.event()
+	var ps []Piece
+	add := func(k PieceKind, text string) {
+		if text != "" {
+			ps = append(ps, Piece{k, text})
+		}
+	}
+	switch m := e.Body.(type) {
+	case *tracer.Segment:
+		add(PieceFlags, m.Flags.String())
+		acked, shifted := b.numbers(&ps, a, m)
+		add(PieceOptions, options(m, acked, shifted, b.o.Raw))
+		if m.Win == 0 && !m.Flags.Has(tracer.RST) || slices.Contains(m.Notes, "window-update") {
+			add(PieceOptions, "win "+strconv.FormatUint(uint64(m.Win), 10))
+		}
+		if m.WireSegments > 1 {
+			add(PieceOptions, b.o.Lang.F("×%d on the wire", m.WireSegments))
+		}
+	case *tracer.Datagram:
+		add(PieceFlags, "UDP")
+		add(PieceNumbers, "len "+strconv.Itoa(m.Len))
+	case *tracer.ICMP:
+		add(PieceFlags, "ICMP")
+		add(PieceNumbers, clean(m.Name))
+		add(PieceOptions, fmt.Sprintf("(%d/%d)", m.Kind, m.Code))
+	default:
+	}
+	if b.crowd {
+		add(PieceOptions, b.client(e))
+	}
+	for _, n := range b.notes(a) {
+		add(PieceNote, b.note(n))
+	}
+	switch a.Fate {
+	case Lost:
+		add(PieceDropped, b.o.Lang.F("dropped: %s", b.reason(droppedOf(a.Sent))))
+	case Refused:
+		add(PieceDropped, b.o.Lang.F("dropped: %s", b.reason(droppedOf(a.Received))))
+	case Unseen:
+		add(PieceDropped, b.o.Lang.T("not seen to arrive"))
+	case UnderWay:
+		add(PieceNote, b.o.Lang.T("under way at the trace's end"))
+	case Strayed:
+		if !slices.Contains(notesOf(e), "duplicate") { // else that tells it
+			add(PieceNote, b.o.Lang.T("not seen to be sent"))
+		}
+	case Arrived:
+	}
+	return ps
+}
+
+// reason is why a packet was dropped.
+func (b *builder) reason(why string) string {
+	if rule, ok := strings.CutPrefix(why, "impairment: "); ok {
+		return b.o.Lang.F("impairment: %s", clean(rule))
+	}
+	return clean(b.o.Lang.T(why))
+}
+
+// note is a note in the language of the ladder.
+func (b *builder) note(n string) string {
+	if by, ok := strings.CutPrefix(n, "delayed "); ok {
+		return b.o.Lang.F("delayed %s", clean(by))
+	}
+	return clean(b.o.Lang.T(n))
+}
+
+// notes are what both ends noted about an arrow, each once.
+func (b *builder) notes(a *Arrow) []string {
+	var all []string
+	for _, e := range []*tracer.Event{a.Sent, a.Received} {
+		if e == nil {
+			continue
+		}
+		for _, n := range notesOf(e) {
+			if !slices.Contains(all, n) {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// client tells, in the ladder of a listener, which of its clients a segment is about.
+func (b *builder) client(e *tracer.Event) string {
+	if !e.Remote.IsValid() {
+		return ""
+	}
+	return e.Remote.String()
+}
+
+// numbers adds the pieces with sequence and acknowledgment number and length. It returns
+// the initial number, for display, of the end that the segment acknowledges.
+func (b *builder) numbers(ps *[]Piece, a *Arrow, m *tracer.Segment) (acked uint32, shifted bool) {
+	if n := b.o.Numbers; n != nil && !b.o.Raw && m.HasRel {
+		own, other := n.Client, n.Server
+		if a.From == 1 {
+			own, other = other, own
+		}
+		text := strconv.FormatUint(uint64(own+m.RelSeq), 10) + "(" + strconv.Itoa(m.Len) + ")"
+		if m.HasRelAck {
+			text += " ack " + strconv.FormatUint(uint64(other+m.RelAck), 10)
+		}
+		*ps = append(*ps, Piece{PieceNumbers, text})
+		return other, true
+	}
+	add := func(name, number string) { *ps = append(*ps, Piece{PieceNumbers, name + " " + number}) }
+	add("seq", b.number(m.RelSeq, m.Seq, m.HasRel))
+	if m.Flags.Has(tracer.ACK) {
+		add("ack", b.number(m.RelAck, m.Ack, m.HasRelAck))
+	}
+	if m.Len > 0 {
+		add("len", strconv.Itoa(m.Len))
+	}
+	return 0, false
+}
+
+// number is a relative number, or the wire's own, marked where it was not asked for.
+func (b *builder) number(rel, wire uint32, known bool) string {
+	switch {
+	case b.o.Raw:
+		return strconv.FormatUint(uint64(wire), 10)
+	case known:
+		return strconv.FormatUint(uint64(rel), 10)
+	default:
+		return strconv.FormatUint(uint64(wire), 10) + " raw"
+	}
+}
+
+// options are a segment's options in short. Timestamps, which every segment has, are told
+// on SYNs only.
+func options(m *tracer.Segment, acked uint32, shifted, raw bool) string {
+	var parts []string
+	o := &m.Opts
+	if o.MSS != 0 {
+		parts = append(parts, "mss "+strconv.Itoa(int(o.MSS)))
+	}
+	if o.HasWS {
+		parts = append(parts, "ws "+strconv.Itoa(int(o.WS)))
+	}
+	if o.SACKOK {
+		parts = append(parts, "sack")
+	}
+	if o.HasTS && m.Flags.Has(tracer.SYN) {
+		parts = append(parts, "ts")
+	}
+	if len(o.SACK) > 0 {
+		parts = append(parts, "sack")
+	}
+	var isn uint32
+	if m.HasRelAck && !raw {
+		isn = m.Ack - m.RelAck
+		if shifted {
+			isn -= acked
+		}
+	}
+	for _, s := range o.SACK {
+		parts = append(parts, strconv.FormatUint(uint64(s.Left-isn), 10)+"-"+strconv.FormatUint(uint64(s.Right-isn), 10))
+	}
+	return strings.Join(parts, " ")
+}
+
+// callText is a call in short. The addresses that stand at the head of the ladder are left
+// out: of a connection's own, nothing remains but the port of its other end.
+func (b *builder) callText(c, result *tracer.Call) (text, data string, bad bool) {
+	var args []string
+	if c.Phase != tracer.PhaseReturn && c.Name != "socket" {
+		for _, a := range c.Args {
+			if s, isText := a.Value.(string); isText && a.Name == "data" {
+				data = clean(s)
+				continue
+			}
+			if arg := b.argument(a); arg != "" {
+				args = append(args, arg)
+			}
+		}
+	}
+	text = clean(c.Name) + "(" + strings.Join(args, ", ") + ")"
+	if result == nil {
+		return text + " …", data, false
+	}
+	return b.resultText(text, data, result)
+}
+
+// resultText adds what the call returned.
+func (b *builder) resultText(text, data string, r *tracer.Call) (string, string, bool) {
+	moves := slices.Contains([]string{"send", "recv", "sendto", "recvfrom"}, r.Name)
+	switch {
+	case r.Error != "" && r.Bytes <= 0:
+	case r.Bytes > 0 || r.Bytes == 0 && moves:
+		text += " = " + strconv.Itoa(r.Bytes)
+		if r.Bytes == 0 && r.Name == "recv" && b.TCP {
+			text += ", " + b.o.Lang.T("end of stream")
+		}
+		if r.Result != "" {
+			data = clean(r.Result)
+		}
+	case r.Result != "":
+		text += " = " + b.short(r.Result)
+	case r.Phase == tracer.PhaseReturn:
+		text += " = ok"
+	}
+	if r.Error != "" {
+		text += " ✗ " + clean(r.Error)
+	}
+	return text, data, r.Error != ""
+}
+
+// argument is one argument of a call, by its place and not its name.
+func (b *builder) argument(a tracer.Arg) string {
+	switch v := a.Value.(type) {
+	case string:
+		return b.short(v)
+	case bool:
+		return a.Name + "=" + strconv.FormatBool(v)
+	default:
+		return clean(fmt.Sprint(v))
+	}
+}
+
+// short is a text, or only the port where it is the address of one of the ends.
+func (b *builder) short(text string) string {
+	for _, lane := range b.Lanes {
+		if lane.Addr != "" && lane.Addr == text {
+			if ap, err := netip.ParseAddrPort(text); err == nil {
+				return ":" + strconv.Itoa(int(ap.Port()))
+			}
+		}
+	}
+	return clean(text)
+}

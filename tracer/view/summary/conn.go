@@ -1,0 +1,239 @@
+package summary
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"appliance/tracer"
+)
+
+// Conn is a connection's line.
+type Conn struct {
+	ID          uint32         `json:"conn"`
+	Stack       string         `json:"stack"`
+	Local       netip.AddrPort `json:"local"`
+	Remote      netip.AddrPort `json:"remote"`
+	Role        tracer.Role    `json:"role,omitempty"` // who opened: this end (active) or its peer (passive); "" where untold
+	States      []string       `json:"states"`         // that it was in, in the order in which it came to them
+	BytesOut    uint64         `json:"bytes_out"`      // payload, without repeats
+	BytesIn     uint64         `json:"bytes_in"`
+	SegmentsOut uint64         `json:"segments_out"`
+	SegmentsIn  uint64         `json:"segments_in"`
+	Retransmits uint64         `json:"retransmits"`
+	RTT         *RTT           `json:"rtt,omitempty"`
+	Opened      time.Duration  `json:"opened_ns"`   // since the trace started
+	Duration    time.Duration  `json:"duration_ns"` // until its end or, where it has not ended, the trace's
+	How         tracer.How     `json:"how,omitempty"`
+	Open        bool           `json:"open"`            // it had not ended
+	State       string         `json:"state,omitempty"` // where it is open: the state that it is in
+}
+
+// conn is what is kept of a connection until it ends.
+type conn struct {
+	id            uint32
+	stack         string
+	local, remote netip.AddrPort
+	role          tracer.Role
+	opened        time.Duration
+	states        reached
+	state         tracer.State
+	listener      bool
+	told          bool // it changed its state, or had a segment
+	in, out       flow
+	retransmits   uint64
+	end           *tracer.End
+	pending       pending
+	rtt           histogram
+	totals        *totals
+	before, after *conn
+}
+
+// flow counts one direction, for a connection whose end does not say.
+type flow struct {
+	segments uint64
+	next     uint64 // one behind the highest byte's sequence number, not wrapped
+	from     uint64 // the first byte's
+	begun    bool
+}
+
+// payload takes note of a segment's bytes.
+func (f *flow) payload(g *tracer.Segment) {
+	if g.Len <= 0 {
+		return
+	}
+	seq := g.Seq
+	if g.Flags.Has(tracer.SYN) {
+		seq++
+	}
+	if !f.begun {
+		f.begun = true
+		f.from = 1<<32 + uint64(seq)
+		if g.HasRel && g.RelSeq > 0 {
+			f.from -= uint64(g.RelSeq - 1)
+		}
+		f.next = f.from
+	}
+	end := seq + uint32(g.Len)
+	if ahead := int32(end - uint32(f.next)); ahead > 0 {
+		f.next += uint64(ahead)
+	}
+}
+
+// bytes returns how many bytes there were, without repeats.
+func (f *flow) bytes() uint64 { return f.next - f.from }
+
+// event takes note of one of the connection's events.
+func (c *conn) event(e *tracer.Event) {
+	if e.Local.IsValid() {
+		c.local = e.Local
+	}
+	if e.Remote.IsValid() {
+		c.remote = e.Remote
+	}
+	if e.Parent != 0 {
+		c.opener(tracer.Passive)
+	}
+	switch b := e.Body.(type) {
+	case *tracer.StateChange:
+		c.change(b)
+	case *tracer.Segment:
+		c.segment(e, b)
+	case *tracer.Call:
+		switch b.Name {
+		case "listen":
+			c.listener = true
+		case "connect":
+			c.opener(tracer.Active)
+		}
+	case *tracer.End:
+		c.end = b
+	default:
+	}
+}
+
+func (c *conn) opener(r tracer.Role) {
+	if c.role == "" {
+		c.role = r
+	}
+}
+
+func (c *conn) change(b *tracer.StateChange) {
+	c.told = true
+	c.state = b.To
+	switch {
+	case b.To == tracer.Listen:
+		c.listener = true
+		return
+	case b.From == tracer.Listen:
+		c.opener(tracer.Passive)
+	case b.To == tracer.SynSent:
+		c.opener(tracer.Active)
+	}
+	c.states.add(b.To)
+}
+
+func (c *conn) segment(e *tracer.Event, g *tracer.Segment) {
+	c.told = true
+	if g.Flags.Has(tracer.SYN) && !g.Flags.Has(tracer.ACK) {
+		c.opener(map[tracer.Direction]tracer.Role{tracer.Out: tracer.Active, tracer.In: tracer.Passive}[g.Dir])
+	}
+	again := slices.ContainsFunc(g.Notes, func(n string) bool { return n == "retransmission" })
+	if g.Dir == tracer.Out {
+		c.out.segments += wire(g)
+		c.out.payload(g)
+		if again {
+			c.retransmits += wire(g)
+		}
+		c.pending.sent(e.T, g, again)
+		return
+	}
+	if g.Dropped != "" {
+		return // the connection never had it
+	}
+	c.in.segments += wire(g)
+	c.in.payload(g)
+	if d, ok := c.pending.acked(e.T, g); ok {
+		c.rtt.add(d)
+	}
+}
+
+// wire returns for how many segments of a wire a segment stands.
+func wire(g *tracer.Segment) uint64 { return uint64(max(g.WireSegments, 1)) }
+
+// connected tells whether it is a connection of TCP's, rather than a socket that did
+// nothing or one for datagrams.
+func (c *conn) connected() bool { return c.told || c.end != nil }
+
+// line returns what is to be told of it at a time.
+func (c *conn) line(at time.Duration) *Conn {
+	l := &Conn{
+		ID: c.id, Stack: c.stack, Local: c.local, Remote: c.remote, Role: c.role, States: c.states.names(),
+		BytesOut: c.out.bytes(), BytesIn: c.in.bytes(), SegmentsOut: c.out.segments, SegmentsIn: c.in.segments,
+		Retransmits: c.retransmits, RTT: c.rtt.summary(), Opened: c.opened, Duration: at - c.opened,
+	}
+	x := c.end
+	if x == nil {
+		l.Open, l.State = true, c.state.String()
+		return l
+	}
+	// What the stack counted counts: a trace of states has no segments.
+	if x.Role != "" {
+		l.Role = x.Role
+	}
+	l.BytesOut, l.BytesIn = x.BytesOut, x.BytesIn
+	l.SegmentsOut, l.SegmentsIn, l.Retransmits = x.SegmentsOut, x.SegmentsIn, x.Retransmits
+	l.Opened, l.Duration, l.How = x.Opened, x.Duration, x.How
+	return l
+}
+
+// reached are the states that a connection came to: which, and in which order (four bits
+// each, the first lowest).
+type reached struct {
+	mask  uint16
+	order uint64
+	n     int
+}
+
+func (r *reached) add(s tracer.State) {
+	if s > tracer.TimeWait || r.mask&(1<<s) != 0 {
+		return
+	}
+	r.mask |= 1 << s
+	r.order |= uint64(s) << (4 * r.n)
+	r.n++
+}
+
+// names returns the states in the order in which they were reached.
+func (r *reached) names() []string {
+	names := make([]string, r.n)
+	for i := range names {
+		names[i] = tracer.State(r.order >> (4 * i) & 15).String()
+	}
+	return names
+}
+
+// sorted returns the states in RFC 9293's order.
+func (r *reached) sorted() []string {
+	names := []string{}
+	for s := tracer.Closed; s <= tracer.TimeWait; s++ {
+		if r.mask&(1<<s) != 0 {
+			names = append(names, s.String())
+		}
+	}
+	return names
+}
+
+// Name is what the story calls the connection: "server.3".
+func (c *Conn) Name() string {
+	return c.Stack + "." + strconv.FormatUint(uint64(c.ID), 10)
+}
+
+// Ends returns the end that opened, where that is known, and the other.
+func (c *Conn) Ends() (opener, other netip.AddrPort) {
+	if c.Role == tracer.Passive {
+		return c.Remote, c.Local
+	}
+	return c.Local, c.Remote
+}

@@ -1,0 +1,265 @@
+// Package summary tells a trace in a line a connection, and its totals. It reads the trace
+// once, event by event, in bounded memory.
+package summary
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"appliance/tracer"
+)
+
+// maxOpen is how many connections are followed at a time: where more are open, the one that
+// began first is told as far as it is known, and what it does afterwards is not looked at.
+const maxOpen = 1 << 17
+
+// maxDone bounds the memory of which connections are done with: 64 a word.
+const maxDone = 1 << 20
+
+// These bound the totals: no trace of ours has as many stacks or ways to end, nor names as
+// long, in bytes.
+const (
+	maxStacks = 64
+	maxHow    = 32
+	maxName   = 256
+)
+
+// others stands for what is too much.
+const others = "…"
+
+// Options are a Summary's settings; the zero value is ready.
+type Options struct {
+	// Conns and Stacks are the connections and stacks to tell of; none means all.
+	Conns  []uint32
+	Stacks []string
+}
+
+// Summary reads a trace and tells each connection when it has ended.
+type Summary struct {
+	o      Options
+	tell   func(*Conn) error
+	open   map[uint32]*conn
+	first  *conn // of those that are open, in the order in which they began
+	last   *conn
+	done   map[uint32]uint64 // bit id%64 of word id/64: it has been told, or is a listener
+	stacks map[string]*totals
+	order  []string // of stacks, as they came
+	end    time.Duration
+	err    error
+
+	maxOpen, maxDone int
+}
+
+// New returns a Summary that calls tell with each connection: with one that has ended, at
+// its end; then with those that had not, in the order in which they began. The Conn is
+// tell's to keep.
+func New(o Options, tell func(*Conn) error) *Summary {
+	return &Summary{
+		o: o, tell: tell, maxOpen: maxOpen, maxDone: maxDone,
+		open: map[uint32]*conn{}, done: map[uint32]uint64{}, stacks: map[string]*totals{},
+	}
+}
+
+// Add takes the next event, of which it keeps nothing. It errs with what tell erred with.
+func (s *Summary) Add(e *tracer.Event) error {
+	s.end = max(s.end, e.T)
+	if len(s.o.Stacks) > 0 && !slices.Contains(s.o.Stacks, e.Stack) ||
+		len(s.o.Conns) > 0 && !slices.Contains(s.o.Conns, e.Conn) {
+		return nil
+	}
+	t := s.totals(e)
+	t.event(e)
+	if e.Conn == 0 || s.isDone(e.Conn) {
+		return nil
+	}
+	c := s.conn(e, t)
+	c.event(e)
+	_, ended := e.Body.(*tracer.End)
+	switch {
+	case c.listener:
+		t.Listeners++
+		s.forget(c)
+	case ended:
+		s.finish(c, e.T)
+	}
+	return s.err
+}
+
+// Finish tells what has not ended and returns the totals, a stack each.
+func (s *Summary) Finish() (Totals, error) {
+	for s.first != nil {
+		s.finish(s.first, s.end)
+	}
+	all := Totals{Duration: s.end, Stacks: []Stack{}}
+	for _, name := range s.order {
+		all.Stacks = append(all.Stacks, s.stacks[name].stack())
+	}
+	return all, s.err
+}
+
+// conn returns the event's connection, a new one where it is the first of it.
+func (s *Summary) conn(e *tracer.Event, t *totals) *conn {
+	if c := s.open[e.Conn]; c != nil {
+		return c
+	}
+	if len(s.open) >= s.maxOpen {
+		s.finish(s.first, s.end)
+	}
+	c := &conn{id: e.Conn, stack: t.Name, opened: e.T, totals: t, before: s.last}
+	if s.last != nil {
+		s.last.after = c
+	} else {
+		s.first = c
+	}
+	s.last = c
+	s.open[e.Conn] = c
+	return c
+}
+
+// finish tells a connection and forgets it.
+func (s *Summary) finish(c *conn, at time.Duration) {
+	s.forget(c)
+	if !c.connected() || s.err != nil {
+		return // a socket that did nothing, or one for datagrams
+	}
+	line := c.line(at)
+	c.totals.conn(line, c)
+	s.err = s.tell(line)
+}
+
+// forget takes a connection off those that are open.
+func (s *Summary) forget(c *conn) {
+	delete(s.open, c.id)
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		s.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		s.last = c.before
+	}
+	if len(s.done) >= s.maxDone {
+		clear(s.done)
+	}
+	s.done[c.id/64] |= 1 << (c.id % 64)
+}
+
+func (s *Summary) isDone(id uint32) bool { return s.done[id/64]&(1<<(id%64)) != 0 }
+
+// totals returns the totals of the event's stack.
+func (s *Summary) totals(e *tracer.Event) *totals {
+	if t := s.stacks[e.Stack]; t != nil {
+		return t
+	}
+	name := e.Stack
+	if len(s.order) >= maxStacks || len(name) > maxName {
+		name = others
+	}
+	t := s.stacks[name]
+	if t == nil {
+		t = &totals{Stack: Stack{Name: name, How: map[string]uint64{}}}
+		s.stacks[name] = t
+		s.order = append(s.order, name)
+	}
+	return t
+}
+
+// Totals are a whole trace's.
+type Totals struct {
+	Duration time.Duration `json:"duration_ns"` // until the last event
+	Stacks   []Stack       `json:"stacks"`      // in the order in which they appear
+}
+
+// Stack is what one stack did. Two ends that are both traced are two stacks, each with all
+// that it saw: their totals are not added.
+type Stack struct {
+	Name        string            `json:"stack"`
+	Events      uint64            `json:"events"`
+	Lost        uint64            `json:"lost"` // events that the trace's writer had to drop
+	Listeners   uint64            `json:"listeners"`
+	Connections uint64            `json:"connections"`
+	Active      uint64            `json:"active"`  // that it opened
+	Passive     uint64            `json:"passive"` // that its peers opened
+	Open        uint64            `json:"open"`    // that had not ended
+	How         map[string]uint64 `json:"how"`     // how those that had ended did
+	States      []string          `json:"states"`  // that any was in, in RFC 9293's order
+	BytesOut    uint64            `json:"bytes_out"`
+	BytesIn     uint64            `json:"bytes_in"`
+	SegmentsOut uint64            `json:"segments_out"`
+	SegmentsIn  uint64            `json:"segments_in"`
+	Retransmits uint64            `json:"retransmits"`
+	RTT         *RTT              `json:"rtt,omitempty"`
+	Datagrams   uint64            `json:"datagrams"` // of UDP, both ways
+	ICMP        uint64            `json:"icmp"`      // both ways
+}
+
+// totals gathers a Stack.
+type totals struct {
+	Stack
+	states reached
+	rtt    histogram
+}
+
+// event counts one.
+func (t *totals) event(e *tracer.Event) {
+	switch b := e.Body.(type) {
+	case *tracer.Lost:
+		t.Lost += b.Missed
+		return
+	case *tracer.Datagram:
+		t.Datagrams++
+	case *tracer.ICMP:
+		t.ICMP++
+	default:
+	}
+	t.Events++
+}
+
+// conn adds a connection.
+func (t *totals) conn(l *Conn, c *conn) {
+	t.Connections++
+	switch l.Role {
+	case tracer.Active:
+		t.Active++
+	case tracer.Passive:
+		t.Passive++
+	}
+	if l.Open {
+		t.Open++
+	} else {
+		t.How[t.howName(string(l.How))]++
+	}
+	t.BytesOut += l.BytesOut
+	t.BytesIn += l.BytesIn
+	t.SegmentsOut += l.SegmentsOut
+	t.SegmentsIn += l.SegmentsIn
+	t.Retransmits += l.Retransmits
+	t.states.mask |= c.states.mask
+	t.rtt.merge(&c.rtt)
+}
+
+// howName is under what a way to end is counted.
+func (t *totals) howName(how string) string {
+	if _, ok := t.How[how]; !ok && len(t.How) >= maxHow || len(how) > maxName {
+		return others
+	}
+	return how
+}
+
+// stack returns what was gathered.
+func (t *totals) stack() Stack {
+	t.RTT = t.rtt.summary()
+	t.States = t.states.sorted()
+	return t.Stack
+}
+
+// HowNames returns the ways in which connections ended, the most frequent first.
+func (s *Stack) HowNames() []string {
+	return slices.SortedFunc(maps.Keys(s.How), func(a, b string) int {
+		return cmp.Or(cmp.Compare(s.How[b], s.How[a]), cmp.Compare(a, b))
+	})
+}

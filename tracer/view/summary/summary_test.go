@@ -1,0 +1,401 @@
+package summary
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"appliance/tracer"
+	"appliance/tracer/tracertest"
+)
+
+var sameAddr = cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+
+// summarize returns what a Summary tells.
+func summarize(t interface{ Fatal(...any) }, events []tracer.Event) ([]*Conn, Totals) {
+	var conns []*Conn
+	s := New(Options{}, func(c *Conn) error { conns = append(conns, c); return nil })
+	for i := range events {
+		if err := s.Add(&events[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conns, all
+}
+
+// naiveConn computes a connection's line from all its events; nil where it is none.
+func naiveConn(events []tracer.Event, id uint32) *Conn {
+	c := &Conn{ID: id, States: []string{}, Open: true, State: "CLOSED"}
+	var told, begun bool
+	var role tracer.Role
+	opener := func(r tracer.Role) {
+		if role == "" {
+			role = r
+		}
+	}
+	type bytes struct{ first, end int64 }
+	var flows [2]*bytes
+	for _, e := range events {
+		if e.Conn != id {
+			continue
+		}
+		if !begun {
+			begun, c.Stack, c.Opened = true, e.Stack, e.T
+		}
+		if e.Local.IsValid() {
+			c.Local = e.Local
+		}
+		if e.Remote.IsValid() {
+			c.Remote = e.Remote
+		}
+		if e.Parent != 0 {
+			opener(tracer.Passive)
+		}
+		switch b := e.Body.(type) {
+		case *tracer.Call:
+			if b.Name == "connect" {
+				opener(tracer.Active)
+			}
+		case *tracer.StateChange:
+			told, c.State = true, b.To.String()
+			if b.To == tracer.Listen {
+				return nil
+			}
+			if b.From == tracer.Listen {
+				opener(tracer.Passive)
+			} else if b.To == tracer.SynSent {
+				opener(tracer.Active)
+			}
+			if !slices.Contains(c.States, c.State) {
+				c.States = append(c.States, c.State)
+			}
+		case *tracer.Segment:
+			told = true
+			if b.Flags&(tracer.SYN|tracer.ACK) == tracer.SYN {
+				if b.Dir == tracer.In {
+					opener(tracer.Passive)
+				} else {
+					opener(tracer.Active)
+				}
+			}
+			if b.Dir == tracer.In && b.Dropped != "" {
+				continue
+			}
+			dir := 0
+			if b.Dir == tracer.In {
+				dir = 1
+				c.SegmentsIn++
+			} else {
+				c.SegmentsOut++
+				if slices.Contains(b.Notes, "retransmission") {
+					c.Retransmits++
+				}
+			}
+			if b.Len == 0 {
+				continue
+			}
+			seq := int64(b.Seq)
+			if b.Flags.Has(tracer.SYN) {
+				seq++
+			}
+			if flows[dir] == nil {
+				flows[dir] = &bytes{first: seq, end: seq}
+				if b.HasRel && b.RelSeq > 0 {
+					flows[dir].first = seq - int64(b.RelSeq) + 1
+					flows[dir].end = flows[dir].first
+				}
+			}
+			flows[dir].end = max(flows[dir].end, seq+int64(b.Len))
+		case *tracer.End:
+			c.Open, c.State, c.How = false, "", b.How
+			if b.Role != "" {
+				role = b.Role
+			}
+			c.BytesIn, c.BytesOut, c.SegmentsIn, c.SegmentsOut, c.Retransmits = b.BytesIn, b.BytesOut, b.SegmentsIn, b.SegmentsOut, b.Retransmits
+			c.Opened, c.Duration, c.Role = b.Opened, b.Duration, role
+			return c
+		default:
+		}
+	}
+	if !told {
+		return nil
+	}
+	c.Role, c.Duration = role, events[len(events)-1].T-c.Opened
+	if f := flows[0]; f != nil {
+		c.BytesOut = uint64(f.end - f.first)
+	}
+	if f := flows[1]; f != nil {
+		c.BytesIn = uint64(f.end - f.first)
+	}
+	return c
+}
+
+// TestSummaryIsTheNaiveOne holds each line, and the sums of them, to what the whole trace
+// gives.
+func TestSummaryIsTheNaiveOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := tracertest.DrawTrace(t)
+		conns, all := summarize(t, events)
+		var want []*Conn
+		for id := uint32(1); id <= 5; id++ {
+			if c := naiveConn(events, id); c != nil {
+				want = append(want, c)
+			}
+		}
+		got := slices.Clone(conns)
+		slices.SortFunc(got, func(a, b *Conn) int { return int(a.ID) - int(b.ID) })
+		ignoreRTT := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".RTT" }, cmp.Ignore())
+		if diff := cmp.Diff(want, got, sameAddr, ignoreRTT); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		checkTotals(t, events, conns, all)
+	})
+}
+
+func checkTotals(t *rapid.T, events []tracer.Event, conns []*Conn, all Totals) {
+	type sums struct {
+		Conns, Open, Active, Passive, Out, In, SegOut, SegIn, Again, Samples, Events, Lost, UDP uint64
+	}
+	want, got := map[string]*sums{}, map[string]*sums{}
+	of := func(stack string) *sums {
+		if want[stack] == nil {
+			want[stack] = &sums{}
+		}
+		return want[stack]
+	}
+	for i := range events {
+		s := of(events[i].Stack)
+		switch b := events[i].Body.(type) {
+		case *tracer.Lost:
+			s.Lost += b.Missed
+			continue
+		case *tracer.Datagram:
+			s.UDP++
+		default:
+		}
+		s.Events++
+	}
+	for _, c := range conns {
+		s := of(c.Stack)
+		s.Conns++
+		if c.Open {
+			s.Open++
+		}
+		switch c.Role {
+		case tracer.Active:
+			s.Active++
+		case tracer.Passive:
+			s.Passive++
+		}
+		s.Out, s.In, s.SegOut, s.SegIn, s.Again = s.Out+c.BytesOut, s.In+c.BytesIn, s.SegOut+c.SegmentsOut, s.SegIn+c.SegmentsIn, s.Again+c.Retransmits
+		if c.RTT != nil {
+			s.Samples += c.RTT.Samples
+		}
+	}
+	for _, s := range all.Stacks {
+		g := &sums{s.Connections, s.Open, s.Active, s.Passive, s.BytesOut, s.BytesIn, s.SegmentsOut, s.SegmentsIn, s.Retransmits, 0, s.Events, s.Lost, s.Datagrams}
+		if s.RTT != nil {
+			g.Samples = s.RTT.Samples
+		}
+		got[s.Name] = g
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("totals (-want +got):\n%s", diff)
+	}
+}
+
+// TestQuantiles holds the histogram to the sorted samples.
+func TestQuantiles(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		samples := rapid.SliceOfN(rapid.Int64Range(0, 1<<rapid.IntRange(1, 62).Draw(t, "bits")), 1, 200).Draw(t, "samples")
+		var h, a, b histogram
+		for i, v := range samples {
+			h.add(time.Duration(v))
+			if i%2 == 0 {
+				a.add(time.Duration(v))
+			} else {
+				b.add(time.Duration(v))
+			}
+		}
+		a.merge(&b)
+		if diff := cmp.Diff(h.summary(), a.summary()); diff != "" {
+			t.Fatalf("merged (-whole +parts):\n%s", diff)
+		}
+		slices.Sort(samples)
+		s := h.summary()
+		if int64(s.Min) != samples[0] || int64(s.Max) != samples[len(samples)-1] || s.Samples != uint64(len(samples)) {
+			t.Fatalf("%+v of %v", s, samples)
+		}
+		for q, got := range map[float64]time.Duration{0.5: s.Median, 0.99: s.P99} {
+			want := float64(samples[int(math.Ceil(q*float64(len(samples))))-1])
+			if off := float64(got) - want; max(off, -off) > want/63+1 {
+				t.Fatalf("quantile %v is %d, want %.0f", q, got, want)
+			}
+		}
+	})
+}
+
+// TestRTT: what is timed, and what is not.
+func TestRTT(t *testing.T) {
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	out := func(seq uint32, n int, flags tracer.Flags, notes ...string) *tracer.Segment {
+		return &tracer.Segment{Dir: tracer.Out, Seq: seq, Len: n, Flags: flags | tracer.ACK, Notes: notes}
+	}
+	in := func(ack uint32) *tracer.Segment { return &tracer.Segment{Dir: tracer.In, Ack: ack, Flags: tracer.ACK} }
+	type step struct {
+		at int
+		g  *tracer.Segment
+	}
+	for name, c := range map[string]struct {
+		steps []step
+		want  []time.Duration
+	}{
+		"SYN":               {[]step{{0, out(100, 0, tracer.SYN)}, {7, in(101)}}, []time.Duration{ms(7)}},
+		"data":              {[]step{{0, out(101, 10, 0)}, {5, in(111)}}, []time.Duration{ms(5)}},
+		"FIN":               {[]step{{0, out(111, 0, tracer.FIN)}, {9, in(112)}}, []time.Duration{ms(9)}},
+		"a pure ACK":        {[]step{{0, out(101, 0, 0)}, {5, in(101)}}, nil},
+		"the newest of 2":   {[]step{{0, out(101, 10, 0)}, {2, out(111, 10, 0)}, {5, in(121)}}, []time.Duration{ms(3)}},
+		"one after other":   {[]step{{0, out(101, 10, 0)}, {2, out(111, 10, 0)}, {5, in(111)}, {6, in(121)}}, []time.Duration{ms(5), ms(4)}},
+		"half":              {[]step{{0, out(101, 10, 0)}, {5, in(105)}}, nil},
+		"sent again":        {[]step{{0, out(101, 10, 0)}, {2, out(101, 10, 0, "retransmission")}, {5, in(111)}}, nil},
+		"the same again":    {[]step{{0, out(101, 10, 0)}, {2, out(101, 10, 0)}, {5, in(111)}}, []time.Duration{ms(5)}},
+		"numbers wrap":      {[]step{{0, out(1<<32-5, 10, 0)}, {5, in(5)}}, []time.Duration{ms(5)}},
+		"acked only once":   {[]step{{0, out(101, 10, 0)}, {5, in(111)}, {9, in(111)}}, []time.Duration{ms(5)}},
+		"after all of ours": {[]step{{0, out(101, 10, 0)}, {5, in(101)}, {9, in(111)}}, []time.Duration{ms(9)}},
+	} {
+		var p pending
+		var got []time.Duration
+		for _, s := range c.steps {
+			if s.g.Dir == tracer.Out {
+				p.sent(ms(s.at), s.g, slices.Contains(s.g.Notes, "retransmission"))
+			} else if d, ok := p.acked(ms(s.at), s.g); ok {
+				got = append(got, d)
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestBounded: neither ended connections nor too many open ones are kept.
+func TestBounded(t *testing.T) {
+	told := map[bool]int{}
+	s := New(Options{}, func(c *Conn) error { told[c.Open]++; return nil })
+	add := func(id uint32, b tracer.Body) {
+		if err := s.Add(&tracer.Event{N: 1, Stack: "s", Conn: id, Body: b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const maxOpen, maxDone = 100, 1000
+	const n = maxOpen + 1000
+	s.maxOpen, s.maxDone = maxOpen, maxDone
+	for id := uint32(1); id <= n; id++ {
+		add(id, &tracer.StateChange{From: tracer.Closed, To: tracer.SynSent})
+	}
+	if len(s.open) != maxOpen || told[true] != 1000 {
+		t.Fatalf("%d open, %v told", len(s.open), told)
+	}
+	add(1, &tracer.StateChange{From: tracer.SynSent, To: tracer.Closed}) // it has been told
+	for id := uint32(1); id <= n; id++ {
+		add(id, &tracer.End{How: tracer.HowFIN})
+	}
+	if len(s.open) != 0 || told[false] != maxOpen || told[true] != 1000 || len(s.done) > n/64+1 {
+		t.Fatalf("%d open, %v told, %d words", len(s.open), told, len(s.done))
+	}
+	for id := uint64(1); id < maxDone*2; id++ {
+		add(uint32(id*64), &tracer.End{})
+		if len(s.done) > maxDone {
+			t.Fatalf("%d words of what is done", len(s.done))
+		}
+	}
+}
+
+// TestTotalsAreBounded: neither many stacks, many ways to end nor long names are kept.
+func TestTotalsAreBounded(t *testing.T) {
+	var events []tracer.Event
+	for n := range 1000 {
+		how := strconv.Itoa(n)
+		if n%2 == 0 {
+			how = strings.Repeat("x", 1000+n)
+		}
+		events = append(events, tracer.Event{N: uint64(n + 1), Stack: how, Conn: uint32(n + 1), Body: &tracer.End{How: tracer.How(how)}})
+		events = append(events, tracer.Event{N: uint64(n + 1), Stack: "one", Conn: uint32(n + 10_001), Body: &tracer.End{How: tracer.How(how)}})
+	}
+	conns, all := summarize(t, events)
+	if len(conns) != 2000 || len(all.Stacks) > maxStacks+1 {
+		t.Errorf("%d connections, %d stacks", len(conns), len(all.Stacks))
+	}
+	for _, s := range all.Stacks {
+		sum := uint64(0)
+		for how, n := range s.How {
+			sum += n
+			if len(how) > maxName {
+				t.Errorf("%d bytes of a way to end", len(how))
+			}
+		}
+		if len(s.Name) > maxName || len(s.How) > maxHow+1 || sum != s.Connections {
+			t.Errorf("%.20s: %d ways to end, of %d of %d connections", s.Name, len(s.How), sum, s.Connections)
+		}
+	}
+}
+
+// TestTellErrs: what tell errs with ends it.
+func TestTellErrs(t *testing.T) {
+	broken := errors.New("broken")
+	s := New(Options{}, func(*Conn) error { return broken })
+	if err := s.Add(&tracer.Event{Conn: 1, Body: &tracer.End{}}); !errors.Is(err, broken) {
+		t.Errorf("Add: %v", err)
+	}
+	if _, err := s.Finish(); !errors.Is(err, broken) {
+		t.Errorf("Finish: %v", err)
+	}
+}
+
+// TestJSONIsOne: whatever there is, one JSON value comes out, and it reads back.
+func TestJSONIsOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var events []tracer.Event
+		if rapid.Bool().Draw(t, "wild") {
+			events = rapid.SliceOfN(rapid.Custom(tracertest.DrawEvent), 0, 10).Draw(t, "events")
+		} else {
+			events = tracertest.DrawTrace(t)
+		}
+		conns, all := summarize(t, events)
+		var b bytes.Buffer
+		j := NewJSON(&b, tracertest.DrawHeader(t))
+		for _, c := range conns {
+			if err := j.Conn(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := j.Totals(all); err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Schema      string
+			Connections []struct{ Conn uint32 }
+			Stacks      []Stack
+		}
+		if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+			t.Fatalf("%v in:\n%s", err, b.Bytes())
+		}
+		if got.Schema != SummarySchema || len(got.Connections) != len(conns) || len(got.Stacks) != len(all.Stacks) {
+			t.Fatalf("%d connections, %d stacks in:\n%s", len(conns), len(all.Stacks), b.Bytes())
+		}
+	})
+}

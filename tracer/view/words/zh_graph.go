@@ -1,0 +1,50 @@
+package words
+
+// zhGraph are the words of the graphs over time.
+var zhGraph = map[string]string{
+	"%s, connection %d: data from %s to %s":                               "%s，连接 %d：从 %s 到 %s 的数据",
+	"as the data's sender saw it, on its own clock (%s)":                  "数据发送端所见，按其自身时钟（%s）",
+	"as the data's receiver saw it (%s): the sender is not in this trace": "数据接收端所见（%s）：本跟踪中没有发送端",
+	"the events in order: the clock stood still":                          "按事件次序：时钟未走动",
+	"time since the connection began (%s)":                                "连接开始后的时间（%s）",
+
+	"sequence number":                "序列号",
+	"segment|a bar":                  "报文段",
+	"retransmission (R)":             "重传 (R)",
+	"out of order":                   "乱序",
+	"window probe, keep-alive (P)":   "窗口探测、保活 (P)",
+	"lost":                           "丢失",
+	"lost: %s":                       "丢失：%s",
+	"acknowledged":                   "已确认",
+	"duplicate ACK":                  "重复 ACK",
+	"SACK block":                     "SACK 块",
+	"the window's edge":              "窗口右沿",
+	"%s: above, at %s and more":      "%s：在图之上，不低于 %s",
+	"%s: up to %s":                   "%s：最高 %s",
+	"#%d at %s: %s":                  "#%d,%s:%s",
+	"%d segments from #%d at %s: %s": "%d 个报文段，自 #%d 起，%s：%s",
+	"the timer %s fired at %s":       "计时器 %s 到期，%s",
+
+	"bytes":                          "字节",
+	"fast recovery":                  "快速恢复",
+	"in flight":                      "在途",
+	"the peer's window":              "对端窗口",
+	"retransmission (%d)":            "重传（%d）",
+	"retransmission #%d at %s":       "重传 #%d，%s",
+	"only the sender knows the rest": "其余只有发送端知道",
+	"no more is known: the trace has no tcb events (run with --level full)": "无更多数据：跟踪中没有 tcb 事件（用 --level full 运行）",
+
+	"time|an axis":                        "时间",
+	"measured: from a segment to its ACK": "实测：从报文段到其 ACK",
+	"no round-trip time is known here":    "这里没有往返时间",
+	"the round-trip time is known at the sender, which is not in this trace": "往返时间只有发送端知道，而它不在本跟踪中",
+	"%s: #%d acknowledges #%d": "%s：#%d 确认 #%d",
+
+	"payload per second":      "每秒有效载荷",
+	"sent: %s":                "发送：%s",
+	"the other way: %s":       "反方向：%s",
+	"of it retransmitted: %s": "其中重传：%s",
+	"by intervals of %s":      "每 %s 一格",
+	"%s: %s/s":                "%s:%s/s",
+	"the clock stood still: there is no throughput to tell": "时钟未走动：没有吞吐量可言",
+}
