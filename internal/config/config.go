@@ -34,6 +34,7 @@ type Link struct {
 	MAC       MAC      `yaml:"mac"`        // "" lets the runner choose
 	MTU       int      `yaml:"mtu"`        // bytes; 0 is the interface's own
 	Offload   Offload  `yaml:"offload"`
+	BusyPoll  Duration `yaml:"busy_poll"` // 0 is none
 }
 
 // TCP are the stack's TCP settings.
@@ -90,6 +91,7 @@ type App struct {
 	Connect   netip.AddrPort `yaml:"connect"`   // a client's server
 	Protocols []Protocol     `yaml:"protocols"` // none is TCP
 	Once      bool           `yaml:"once"`
+	Options   []string       `yaml:"options"` // each NAME or NAME=VALUE
 }
 
 // Trace is what is recorded and where it goes.
@@ -99,6 +101,9 @@ type Trace struct {
 	Color  Color    `yaml:"color"`
 	Time   Time     `yaml:"time"`
 	Files  []string `yaml:"files"`
+	// When a file is followed by another: at so many bytes (0 is never), and how many are kept.
+	RotateSize  Size `yaml:"rotate_size"`
+	RotateCount int  `yaml:"rotate_count"`
 }
 
 // DefaultLab is the lab that a veth or TAP link uses when it names neither a lab nor
@@ -134,7 +139,7 @@ func base() *Config {
 			MinRTO:     Duration(200 * time.Millisecond),
 		},
 		Apps:  []App{{Name: AppHello}},
-		Trace: Trace{Level: LevelSegments, Screen: ScreenText, Color: ColorAuto, Time: TimeRel},
+		Trace: Trace{Level: LevelSegments, Screen: ScreenText, Color: ColorAuto, Time: TimeRel, RotateCount: 10},
 	}
 }
 
@@ -146,6 +151,7 @@ var defaultPorts = map[AppName]int{
 	AppChargen: 19, // RFC 864
 	AppHTTP:    80,
 	AppHello:   9000,
+	AppIperf:   5201,
 }
 
 // Complete fills in what follows from other settings: the lab, and each program's
@@ -169,7 +175,7 @@ func (c *Config) Complete() {
 }
 
 // UseLink puts the stack on another link, as a command's flags ask: the interface,
-// namespaces and lab that c named are forgotten, MAC, MTU and offload are kept.
+// namespaces and lab that c named are forgotten; MAC, MTU, offload and busy polling are kept.
 // With an empty iface a veth or TAP link is that of DefaultLab.
 func (c *Config) UseLink(kind LinkKind, iface string) {
 	c.Link.Kind, c.Link.Interface = kind, iface

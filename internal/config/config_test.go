@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -51,7 +52,7 @@ addresses: &a [10.0.0.2/24, "fd00::2/64"]
 routes:
   - {to: 0.0.0.0/0, via: 10.0.0.1}
   - to: ::/0
-link: {kind: tap, interface: tap7, netns: /run/netns/x, mac: 02-00-00-00-12-53, mtu: 1400, offload: on}
+link: {kind: tap, interface: tap7, netns: /run/netns/x, mac: 02-00-00-00-12-53, mtu: 1400, offload: auto, busy_poll: 50us}
 tcp: {congestion: reno, sack: false, send_buffer: 64 KiB, msl: 1m30s, keepalive: {idle: 5m}}
 impair:
   seed: 18446744073709551615
@@ -72,7 +73,7 @@ trace: {level: full, screen: true, files: [a.jsonl, b.txt]}
 	}
 	want.Link = Link{
 		Kind: LinkTAP, Interface: "tap7", NetNS: "/run/netns/x",
-		MAC: "02:00:00:00:12:53", MTU: 1400, Offload: OffloadOn,
+		MAC: "02:00:00:00:12:53", MTU: 1400, Offload: OffloadAuto, BusyPoll: Duration(50 * time.Microsecond),
 	}
 	want.TCP.Congestion, want.TCP.SACK, want.TCP.SendBuffer = CongestionReno, false, 65536
 	want.TCP.MSL, want.TCP.Keepalive.Idle = Duration(90e9), Duration(300e9)
@@ -83,7 +84,7 @@ trace: {level: full, screen: true, files: [a.jsonl, b.txt]}
 		{Name: AppEcho, Role: RoleServer, Port: 7, Protocols: []Protocol{TCPProtocol, UDPProtocol}},
 		{Name: AppHello, Role: RoleClient, Connect: netip.MustParseAddrPort("[fd00::1]:9000"), Protocols: []Protocol{TCPProtocol}},
 	}
-	want.Trace = Trace{Level: LevelFull, Screen: ScreenText, Color: ColorAuto, Time: TimeRel, Files: []string{"a.jsonl", "b.txt"}}
+	want.Trace = Trace{Level: LevelFull, Screen: ScreenText, Color: ColorAuto, Time: TimeRel, Files: []string{"a.jsonl", "b.txt"}, RotateCount: 10}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

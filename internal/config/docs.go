@@ -39,8 +39,12 @@ var docs = map[string]doc{
 	"Link.peer_netns": {text: "The network namespace of the veth pair's other end, where its offloads are switched off.", example: "green"},
 	"Link.mac":        {text: "The stack's Ethernet address. Without it, one that follows from addresses, so that it stays the same.", example: "02:00:00:00:12:53"},
 	"Link.mtu":        {text: "The largest packet, in bytes, without the Ethernet header: 68 to 65535, from 1280 with IPv6. 0 is the interface's own (1500 for a pipe)."},
-	"Link.offload": {text: "off: switch off the checksum and segmentation offloads of the link's kernel end while the appliance runs, so " +
-		"that what is traced is what a wire would carry\non: leave them as they are"},
+	"Link.offload": {text: "off: what is traced is what a wire would carry, one frame a segment; the checksum and segmentation offloads of " +
+		"the link's kernel end are switched off while the appliance runs\n" +
+		"on: for load; segments of up to 64 KB both ways, and the kernel's own come without a checksum; the trace tells how many wire segments each stands for\n" +
+		"auto: on where the kernel can, off elsewhere"},
+	"Link.busy_poll": {text: "How long to ask again and again for the next frame before sleeping: a shorter round trip, for a processor that does nothing else " +
+		"meanwhile. 0 is never; up to 1s.", example: "50us"},
 
 	"TCP.congestion": {text: "The congestion control: cubic (RFC 9438) or reno (RFC 5681, 6582)."},
 	"TCP.sack":       {text: "Selective acknowledgements (RFC 2018)."},
@@ -48,9 +52,9 @@ var docs = map[string]doc{
 	"TCP.nagle":      {text: "Nagle's algorithm (RFC 896): hold back a small segment while others are unacknowledged."},
 	"TCP.mss":        {text: "The maximum segment size to announce, in bytes: 64 to 65495. 0 is what the MTU allows."},
 	"TCP.send_buffer": {text: "How much a connection holds that is sent and not acknowledged, or waits to be sent: 4KiB to 1GiB. " +
-		"0 leaves it to the stack (1 MiB)."},
+		"0 leaves it to the stack, which tunes it from 1MiB up to 4MiB."},
 	"TCP.receive_buffer": {text: "How much a connection holds that the program has not read, which bounds the window it announces: 4KiB to 1GiB. " +
-		"0 leaves it to the stack, which tunes it."},
+		"0 leaves it to the stack, which tunes it from 8MiB up to 32MiB: less makes a fast peer wait for windows."},
 	"TCP.backlog":    {text: "How many connections of a listener wait to be accepted, at most: 1 to 65535. Beyond it, SYN cookies."},
 	"TCP.msl":        {text: "The maximum segment lifetime (RFC 9293, 3.4.2): TIME-WAIT lasts twice as long. 1ms to 1h."},
 	"TCP.fin_wait_2": {text: "How long a connection whose program has closed it waits in FIN-WAIT-2 for the peer's FIN: 1ms to 2m."},
@@ -83,23 +87,33 @@ var docs = map[string]doc{
 
 	"App.name": {text: "hello: says hello, prints what comes back, closes\necho: sends back what it gets (RFC 862)\n" +
 		"discard: throws away what it gets (RFC 863)\nchargen: sends characters (RFC 864)\n" +
-		"http: a page that says who you are"},
+		"http: a page that says who you are\niperf: measures throughput, with iperf3 or with itself"},
 	"App.role":    {text: "server: serve a port\nclient: connect to a server, once"},
-	"App.port":    {text: "A server's port. 0 is the program's own: hello 9000, echo 7, discard 9, chargen 19, http 80."},
+	"App.port":    {text: "A server's port. 0 is the program's own: hello 9000, echo 7, discard 9, chargen 19, http 80, iperf 5201."},
 	"App.connect": {text: "A client's server.", example: "192.168.12.1:9000"},
-	"App.protocols": {text: "What it is spoken over: tcp, udp or both; hello and http speak tcp only. " +
+	"App.protocols": {text: "What it is spoken over: tcp, udp or both; hello, http and iperf speak tcp only. " +
 		"A client speaks one."},
-	"App.once": {text: "End a server after its first connection."},
+	"App.once": {text: "End a server after its first connection, iperf's after its first test."},
+	"App.options": {
+		text: "What the program is told; only iperf takes any. Its client: time, bytes, blockcount, parallel, reverse, bidir, omit, " +
+			"length, bitrate, window, no-delay, repeating-payload, get-server-output, interval, json, which mean what they do to iperf3. " +
+			"Its server: interval, json.",
+		example: "[time=2, parallel=4, reverse]",
+	},
 
 	"Trace.level": {text: "off: nothing\nstates: state changes, calls, ends of connections\n" +
 		"segments: those, and segments, datagrams, ICMP, timers\nfull: those, and the connections' variables"},
-	"Trace.screen": {text: "The form on standard output: text (or true), jsonl, off (or false)."},
+	"Trace.screen": {text: "The form on standard output: text (or true), jsonl, pcapng for a pipe to Wireshark, off (or false)."},
 	"Trace.color":  {text: "Colour in text on the screen.\nauto: on a terminal, unless NO_COLOR is set\nalways\nnever"},
 	"Trace.time":   {text: "The times in text.\nrel: since the start\ndelta: since the line before\nabs: the wall clock"},
 	"Trace.files": {
-		text:    "Files to write the trace to. The ending tells the form: .jsonl, or .txt or .log for text.",
+		text: "Files to write the trace to. The ending tells the form: .jsonl, .pcapng for Wireshark, or .txt or .log for text. " +
+			"One may be a FIFO: its reader is waited for.",
 		example: "[trace.jsonl]",
 	},
+	"Trace.rotate_size": {text: "How large a file grows before another follows it: x.jsonl becomes x.1.jsonl, what was that becomes x.2.jsonl, and x.jsonl begins anew, " +
+		"each a whole trace by itself. 64KiB to 1024GiB; 0 is one file, however large."},
+	"Trace.rotate_count": {text: "How many of them are kept, the one that is written among them: 1 to 9999. The oldest is removed."},
 }
 
 // docOf returns what a key of a struct type is for.

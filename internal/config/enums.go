@@ -16,16 +16,17 @@ const (
 
 func (LinkKind) values() []string { return []string{"veth", "tap", "pipe"} }
 
-// Offload tells what becomes of the offloads of the link's kernel end.
+// Offload tells whether the link carries what a wire would, or segments of up to 64 KB.
 type Offload string
 
 // The settings of offloads.
 const (
-	OffloadOff Offload = "off" // switched off while the appliance runs
-	OffloadOn  Offload = "on"  // left as they are
+	OffloadOff  Offload = "off"  // as a wire; the other end's are switched off while the appliance runs
+	OffloadOn   Offload = "on"   // super-segments both ways, checksums left to the kernel
+	OffloadAuto Offload = "auto" // on where the kernel can, off elsewhere
 )
 
-func (Offload) values() []string { return []string{"off", "on"} }
+func (Offload) values() []string { return []string{"off", "on", "auto"} }
 
 // Congestion is a congestion control algorithm.
 type Congestion string
@@ -48,9 +49,12 @@ const (
 	AppDiscard AppName = "discard"
 	AppChargen AppName = "chargen"
 	AppHTTP    AppName = "http"
+	AppIperf   AppName = "iperf"
 )
 
-func (AppName) values() []string { return []string{"hello", "echo", "discard", "chargen", "http"} }
+func (AppName) values() []string {
+	return []string{"hello", "echo", "discard", "chargen", "http", "iperf"}
+}
 
 // Role is which end of a conversation a program is.
 type Role string
@@ -92,12 +96,13 @@ type Screen string
 
 // The forms. YAML's true is text, its false is off.
 const (
-	ScreenText  Screen = "text"
-	ScreenJSONL Screen = "jsonl"
-	ScreenOff   Screen = "off"
+	ScreenText   Screen = "text"
+	ScreenJSONL  Screen = "jsonl"
+	ScreenPCAPNG Screen = "pcapng"
+	ScreenOff    Screen = "off"
 )
 
-func (Screen) values() []string { return []string{"text", "jsonl", "off"} }
+func (Screen) values() []string { return []string{"text", "jsonl", "pcapng", "off"} }
 
 // Color tells when text is coloured.
 type Color string

@@ -51,9 +51,15 @@ func draw(t *rapid.T) *Config {
 		}
 		c.Apps = append(c.Apps, a)
 	}
+	if rapid.Bool().Draw(t, "options") {
+		options := rapid.SampledFrom([][]string{{"json"}, {"interval=0"}, {"interval=500ms", "json"}}).Draw(t, "iperf")
+		c.Apps = append(c.Apps, App{Name: AppIperf, Role: RoleServer, Port: 99, Protocols: []Protocol{TCPProtocol}, Options: options})
+	}
 	if rapid.Bool().Draw(t, "file") {
 		c.Trace.Files = []string{rapid.StringMatching(`[a-z {}\[\],&*!|>'"%@#:-]{1,8}`).Draw(t, "file name") + ".jsonl"}
 	}
+	c.Trace.RotateSize = Size(rapid.SampledFrom([]int64{0, 64 << 10, 100_000_000, 1 << 40}).Draw(t, "rotate size"))
+	c.Trace.RotateCount = rapid.IntRange(1, 9999).Draw(t, "rotate count")
 	return c
 }
 

@@ -6,11 +6,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
-
-	"appliance/tracer/strictyaml"
 )
 
 // Validate returns an *Error with all that is wrong with the values, nil when
@@ -162,6 +159,9 @@ func (v *validator) link() {
 		if l.Offload == OffloadOn {
 			v.fail("link.offload", "a pipe has no kernel end that could offload: remove it")
 		}
+		if l.BusyPoll != 0 {
+			v.fail("link.busy_poll", "a pipe has nothing to poll: remove it")
+		}
 	} else {
 		v.place(l)
 	}
@@ -198,6 +198,7 @@ func (v *validator) place(l Link) {
 }
 
 func (v *validator) linkNumbers(l Link) {
+	within(v, "link.busy_poll", l.BusyPoll, Duration(time.Microsecond), Duration(time.Second), true, ", or 0 for none")
 	if l.MTU != 0 && (l.MTU < 68 || l.MTU > 65535) {
 		v.fail("link.mtu", "%d is out of range: want 68 to 65535, or 0 for the interface's own", l.MTU)
 		return
@@ -274,82 +275,8 @@ func (v *validator) impair() {
 	}
 }
 
-func (v *validator) apps() {
-	type service struct {
-		port     int
-		protocol Protocol
-	}
-	taken := make(map[service]int)
-	for i, a := range v.c.Apps {
-		path := fmt.Sprintf("apps[%d]", i)
-		if v.bad(path) {
-			continue
-		}
-		if a.Name == "" {
-			v.fail(path+".name", "missing: want %s", strictyaml.List(AppName("").values()))
-		}
-		v.protocols(path+".protocols", a)
-		if a.Role == RoleClient {
-			v.client(path, a)
-			continue
-		}
-		v.server(path, a)
-		for _, p := range slices.Compact(slices.Sorted(slices.Values(a.Protocols))) {
-			s := service{a.Port, p}
-			if first, twice := taken[s]; twice && a.Port != 0 {
-				v.fail(path+".port", "%d/%s is taken by apps[%d], %s: want another port", a.Port, p, first, v.c.Apps[first].Name)
-			}
-			taken[s] = i
-		}
-	}
-}
-
-func (v *validator) protocols(path string, a App) {
-	for i, p := range a.Protocols {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		if slices.Index(a.Protocols, p) < i && !v.bad(at) {
-			v.fail(at, "%s is given twice: remove one", p)
-		} else if p == UDPProtocol && (a.Name == AppHello || a.Name == AppHTTP) {
-			v.fail(at, "%s speaks TCP only: want [tcp]", a.Name)
-		}
-	}
-	if a.Role == RoleClient && len(a.Protocols) > 1 {
-		v.fail(path, "a client speaks one protocol: want [tcp] or [udp]; for both, give the program twice")
-	}
-}
-
-func (v *validator) server(path string, a App) {
-	if a.Name != "" || a.Port != 0 {
-		within(v, path+".port", a.Port, 1, 65535, false, "")
-	}
-	if a.Connect.IsValid() {
-		v.fail(path+".connect", "a server connects to nothing: remove it, or set role to client")
-	}
-	if a.Once && slices.Contains(a.Protocols, UDPProtocol) {
-		v.fail(path+".once", "UDP has no connection to end after: want protocols [tcp], or remove once")
-	}
-}
-
-func (v *validator) client(path string, a App) {
-	if a.Port != 0 {
-		v.fail(path+".port", "a client's server is named by connect: remove port")
-	}
-	if a.Once {
-		v.fail(path+".once", "a client always runs once: remove it")
-	}
-	switch {
-	case v.bad(path + ".connect"):
-	case !a.Connect.IsValid():
-		v.fail(path+".connect", "missing: want the server's address and port, such as 192.168.12.1:9000")
-	case a.Connect.Port() == 0:
-		v.fail(path+".connect", "%s has the port 0: want 1 to 65535", a.Connect)
-	case a.Connect.Addr().IsUnspecified() || a.Connect.Addr().IsMulticast():
-		v.fail(path+".connect", "%s is no host's address: want the server's", a.Connect.Addr())
-	}
-}
-
 // traceFormats are the forms of trace files, by the ending of the name.
-var traceFormats = map[string]Screen{".jsonl": ScreenJSONL, ".txt": ScreenText, ".log": ScreenText}
+var traceFormats = map[string]Screen{".jsonl": ScreenJSONL, ".pcapng": ScreenPCAPNG, ".txt": ScreenText, ".log": ScreenText}
 
 // TraceFormat returns the form that a trace file of this name is written in. It errs
 // where the name's ending tells none.
@@ -357,8 +284,11 @@ func TraceFormat(path string) (Screen, error) {
 	if f, ok := traceFormats[strings.ToLower(filepath.Ext(path))]; ok {
 		return f, nil
 	}
-	return "", fmt.Errorf("%q does not tell its form: want a name that ends in .jsonl, or in .txt or .log for text", path)
+	return "", fmt.Errorf("%q does not tell its form: want a name that ends in .jsonl or .pcapng, or in .txt or .log for text", path)
 }
+
+// rotatedForm is the name of a file that another has followed: file.Numbered makes it.
+var rotatedForm = regexp.MustCompile(`^(.*)\.[0-9]+(\.[^./]*)$`)
 
 func (v *validator) trace() {
 	t := v.c.Trace
@@ -376,6 +306,17 @@ func (v *validator) trace() {
 		}
 		seen[filepath.Clean(f)] = i
 	}
+	for i, f := range t.Files {
+		m := rotatedForm.FindStringSubmatch(filepath.Clean(f))
+		if m == nil || t.RotateSize == 0 {
+			continue
+		}
+		if other, taken := seen[m[1]+m[2]]; taken {
+			v.fail(fmt.Sprintf("trace.files[%d]", i), "%q is what trace.files[%d] becomes when it rotates: choose another name", f, other)
+		}
+	}
+	within(v, "trace.rotate_size", t.RotateSize, 64<<10, 1<<40, true, ", or 0 for one file")
+	within(v, "trace.rotate_count", t.RotateCount, 1, 9999, false, "")
 	if t.Level == LevelOff && len(t.Files) > 0 {
 		v.fail("trace.level", "off leaves nothing for trace.files: want states, segments or full, or no files")
 	}

@@ -21,6 +21,7 @@ import (
 	"appliance/internal/runner"
 	"appliance/scripts"
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 // What the demo shows.
@@ -50,6 +51,8 @@ type Options struct {
 	Out   io.Writer
 	Log   func(format string, args ...any)
 	Color bool
+	// Lang is the language of the story.
+	Lang words.Lang
 	// Appliance and GVisor are versions, for the trace's header.
 	Appliance, GVisor string
 	// Reexec runs the demo again in a user namespace, as root of it, and returns its
@@ -140,7 +143,7 @@ func (o Options) play(ctx context.Context, l *lab.Lab, kind config.LinkKind) err
 	}
 	ended := newEndWatch(ends)
 	a, err := runner.Start(ctx, runner.Options{
-		Config: cfg, Lab: l, Out: o.Out, Print: prints(o.Log), Keep: story, Log: o.Log, Color: o.Color,
+		Config: cfg, Lab: l, Out: o.Out, Print: prints(o.Log), Keep: story, Log: o.Log, Color: o.Color, Lang: o.Lang,
 		Appliance: o.Appliance, GVisor: o.GVisor, Sinks: []tracer.Sink{ended},
 	})
 	if err != nil {
@@ -181,6 +184,7 @@ func (o Options) config(kind config.LinkKind, l *lab.Lab) (*config.Config, error
 		{Name: config.AppHello},
 		{Name: config.AppHTTP},
 		{Name: config.AppChargen},
+		{Name: config.AppIperf},
 		{Name: config.AppEcho, Protocols: []config.Protocol{config.TCPProtocol, config.UDPProtocol}},
 		{Name: config.AppDiscard, Protocols: []config.Protocol{config.TCPProtocol, config.UDPProtocol}},
 	}

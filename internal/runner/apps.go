@@ -56,7 +56,7 @@ func (a *Appliance) app(c config.App) (apps.App, apps.Env, error) {
 	if !ok {
 		return app, apps.Env{}, fmt.Errorf("no program %q: want %s", c.Name, strings.Join(apps.Names(), ", "))
 	}
-	env := apps.Env{Out: &lines{to: a.printTo(), sync: a.bus.Sync}, Log: a.opts.Log}
+	env := apps.Env{Out: &lines{to: a.printTo(), sync: a.bus.Sync}, Log: a.opts.Log, Options: c.Options}
 	if c.Once {
 		env.Count = 1
 	}
@@ -68,7 +68,8 @@ func (a *Appliance) printTo() io.Writer {
 	if a.opts.Print != nil {
 		return a.opts.Print
 	}
-	if a.opts.Config.Trace.Screen == config.ScreenJSONL && a.opts.Config.Trace.Level != config.LevelOff {
+	screen := a.opts.Config.Trace.Screen
+	if (screen == config.ScreenJSONL || screen == config.ScreenPCAPNG) && a.opts.Config.Trace.Level != config.LevelOff {
 		return logWriter(a.opts.Log)
 	}
 	return a.out

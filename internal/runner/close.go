@@ -76,11 +76,7 @@ func flatten(err error) []error {
 	return all
 }
 
-func (a *Appliance) log(format string, args ...any) {
-	if a.opts.Log != nil {
-		a.opts.Log(format, args...)
-	}
-}
+func (a *Appliance) log(format string, args ...any) { a.opts.log(format, args...) }
 
 // linkError says why the link is gone; nil when it was closed.
 func (a *Appliance) linkError() error {

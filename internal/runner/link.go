@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"appliance/internal/config"
 	"appliance/internal/lab"
@@ -33,11 +36,12 @@ func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, err
 		return link.OpenTAP(link.TAPOptions{
 			Name: c.Link.Interface, NetNS: c.Link.NetNS, MAC: mac,
 			MTU: uint32(c.Link.MTU), Addresses: c.Addresses, //nolint:gosec // the configuration bounds it
+			Offload: string(c.Link.Offload), BusyPoll: time.Duration(c.Link.BusyPoll),
 		})
 	}
 	return link.OpenVeth(link.VethOptions{
 		Interface: c.Link.Interface, NetNS: c.Link.NetNS, PeerNetNS: c.Link.PeerNetNS, MAC: mac,
-		Offload: string(c.Link.Offload), Addresses: c.Addresses,
+		Offload: string(c.Link.Offload), BusyPoll: time.Duration(c.Link.BusyPoll), Addresses: c.Addresses,
 	})
 }
 
@@ -104,6 +108,9 @@ type labLink struct {
 	release  func() error
 	warnings []string
 }
+
+// Child is the link itself, for link.KnowVouched.
+func (l *labLink) Child() stack.LinkEndpoint { return l.Link }
 
 // Close implements link.Link.
 func (l *labLink) Close() {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +38,7 @@ func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
 		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
 	}
 	if r.Kind == lab.TAP {
-		fd, device, err := link.OpenTAPDevice(link.TAPOptions{Name: r.Interface, Addresses: args.Addresses})
+		fd, device, err := link.OpenTAPDevice(link.TAPOptions{Name: r.Interface, Addresses: args.Addresses, Offload: args.Offload})
 		if err != nil {
 			return nil, err
 		}
@@ -49,13 +50,13 @@ func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
 	if err := checkPeer(r.PeerNetNS, args.Addresses); err != nil {
 		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
 	}
-	fd, info, err := link.OpenPacketSocket(r.Interface)
+	fd, info, err := link.OpenPacketSocket(r.Interface, args.Offload)
 	if err != nil {
 		return nil, err
 	}
 	meta := openMeta{Info: info}
 	var restore func() error
-	if args.Offload != link.OffloadOn {
+	if info.Offload != link.OffloadOn {
 		off, err := link.DisableOffload(info, r.PeerNetNS)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open %s: %w", r.Interface, err), unix.Close(fd))
@@ -127,9 +128,9 @@ func labLinkOf(o *lab.Opened, c *config.Config, l *lab.Lab, mac net.HardwareAddr
 	}
 	made := &labLink{release: o.Release, warnings: meta.Warnings}
 	if l.Kind() == lab.TAP {
-		made.Link, err = link.NewTAPFromFD(fd, meta.Info, mac)
+		made.Link, err = link.NewTAPFromFD(fd, meta.Info, link.TAPOptions{MAC: mac, BusyPoll: time.Duration(c.Link.BusyPoll)})
 	} else {
-		made.Link, err = link.NewVethFromFD(fd, meta.Info, link.VethOptions{MAC: mac, Offload: string(c.Link.Offload)})
+		made.Link, err = link.NewVethFromFD(fd, meta.Info, link.VethOptions{MAC: mac, BusyPoll: time.Duration(c.Link.BusyPoll)})
 	}
 	if err != nil {
 		return nil, err

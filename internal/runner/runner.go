@@ -14,6 +14,7 @@ import (
 	"appliance/netstack"
 	"appliance/netstack/link"
 	"appliance/tracer"
+	"appliance/tracer/view/words"
 )
 
 // drainTime is how long open connections get to end in order when the appliance is
@@ -37,6 +38,8 @@ type Options struct {
 	Log func(format string, args ...any)
 	// Color is for the trace on Out.
 	Color bool
+	// Lang is the language of the trace's text, on Out and in files.
+	Lang words.Lang
 	// Sinks get the trace too; the Bus closes them.
 	Sinks []tracer.Sink
 	// Appliance and GVisor are versions, for the trace's header.
@@ -84,7 +87,7 @@ func (a *Appliance) start(ctx context.Context) error {
 	if err := a.openLinks(ctx); err != nil {
 		return err
 	}
-	sinks, made, err := openSinks(c.Trace, a.out, a.opts)
+	sinks, made, err := openSinks(ctx, c.Trace, a.out, a.opts)
 	if err != nil {
 		return err
 	}
@@ -181,6 +184,9 @@ func (a *Appliance) Stack() *netstack.Stack { return a.stack }
 
 // Peer returns the stack at a pipe's other end; nil for other links.
 func (a *Appliance) Peer() *netstack.Stack { return a.peer }
+
+// Sync waits until every sink has been given the events recorded so far.
+func (a *Appliance) Sync() { a.bus.Sync() }
 
 // Link returns what the appliance stands on.
 func (a *Appliance) Link() tracer.LinkInfo { return a.links[0].Info() }

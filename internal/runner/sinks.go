@@ -2,16 +2,19 @@ package runner
 
 import (
 	"bytes"
+	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"sync"
 
 	"appliance/internal/config"
 	"appliance/tracer"
+	"appliance/tracer/sink/file"
 	"appliance/tracer/sink/jsonl"
+	"appliance/tracer/sink/pcapng"
 	"appliance/tracer/sink/text"
+	"appliance/tracer/view/words"
 )
 
 // screen is standard output, which the trace and the programs share: each write is
@@ -55,24 +58,26 @@ func (l *lines) Write(b []byte) (int, error) {
 // openSinks makes the sinks that the trace goes to. made are the files that were not
 // there before: what an appliance that does not start may remove again. On an error
 // it has done so itself.
-func openSinks(t config.Trace, out io.Writer, opts Options) (sinks []tracer.Sink, made []string, err error) {
+func openSinks(ctx context.Context, t config.Trace, out io.Writer, opts Options) (sinks []tracer.Sink, made []string, err error) {
 	if t.Level == config.LevelOff {
 		return nil, nil, nil
 	}
 	switch t.Screen {
 	case config.ScreenText:
-		o, err := textOptions(t, opts.Color)
+		o, err := textOptions(t, opts.Color, opts.Lang)
 		if err != nil {
 			return nil, nil, err
 		}
 		sinks = append(sinks, &kept{Sink: text.New(out, o), keep: opts.Keep})
 	case config.ScreenJSONL:
 		sinks = append(sinks, jsonl.New(out))
+	case config.ScreenPCAPNG:
+		sinks = append(sinks, pcapng.To(file.New(out), pcapng.Options{Lang: opts.Lang}))
 	case config.ScreenOff:
 	}
 	for _, path := range t.Files {
 		_, missing := os.Lstat(path)
-		s, err := openFile(path, t)
+		s, err := openFile(ctx, path, t, opts)
 		if err != nil {
 			return nil, nil, errors.Join(err, closeFiles(sinks), removeFiles(made))
 		}
@@ -111,6 +116,9 @@ type kept struct {
 	buf  []tracer.Event
 }
 
+// Borrows implements tracer.Borrower.
+func (k *kept) Borrows() bool { return tracer.Borrows(k.Sink) }
+
 // Write implements tracer.Sink.
 func (k *kept) Write(events []tracer.Event) error {
 	if k.keep == nil {
@@ -125,43 +133,50 @@ func (k *kept) Write(events []tracer.Event) error {
 	return k.Sink.Write(k.buf)
 }
 
-func textOptions(t config.Trace, color bool) (text.Options, error) {
+func textOptions(t config.Trace, color bool, lang words.Lang) (text.Options, error) {
 	when, err := text.ParseTime(string(t.Time))
-	return text.Options{Color: color, Time: when}, err
+	return text.Options{Color: color, Time: when, Lang: lang}, err
 }
 
-// openFile makes a trace file, in the form that its name's ending tells.
-func openFile(path string, t config.Trace) (tracer.Sink, error) {
+// openFile makes a trace file, in the form that its name's ending tells. A FIFO's reader is
+// waited for until ctx ends.
+func openFile(ctx context.Context, path string, t config.Trace, opts Options) (tracer.Sink, error) {
 	form, err := config.TraceFormat(path)
 	if err != nil {
 		return nil, err
 	}
-	if form == config.ScreenJSONL {
-		return jsonl.Create(path)
-	}
-	o, err := textOptions(t, false)
+	o, err := textOptions(t, false, opts.Lang)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644) //nolint:gosec // a trace is for others to read
+	out, err := file.Create(path, file.Options{
+		Size: int64(t.RotateSize), Count: t.RotateCount, Context: ctx,
+		Waiting: func() { opts.log("%s: waiting for its reader, such as wireshark -k -i %s", path, path) },
+	})
 	if err != nil {
-		return nil, fmt.Errorf("create trace: %w: name a file in a directory that you can write to", err)
+		return nil, err
 	}
-	return &textFile{Sink: text.New(f, o), f: f}, nil
+	switch form {
+	case config.ScreenJSONL:
+		return jsonl.To(out), nil
+	case config.ScreenPCAPNG:
+		return pcapng.To(out, pcapng.Options{Lang: opts.Lang}), nil
+	default:
+		return &textFile{Sink: text.New(out.Writer(), o), f: out}, nil
+	}
+}
+
+func (o *Options) log(format string, args ...any) {
+	if o.Log != nil {
+		o.Log(format, args...)
+	}
 }
 
 // textFile is the text form in a file.
 type textFile struct {
 	*text.Sink
-	f *os.File
+	f *file.File
 }
 
 // Close implements tracer.Sink. A second Close does nothing.
-func (t *textFile) Close() error {
-	if t.f == nil {
-		return nil
-	}
-	f := t.f
-	t.f = nil
-	return errors.Join(t.Sink.Close(), f.Close())
-}
+func (t *textFile) Close() error { return errors.Join(t.Sink.Close(), t.f.Close()) }

@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"appliance/internal/lab"
 	"appliance/tracer"
 	"appliance/tracer/sequence"
 )
@@ -55,9 +57,14 @@ type Options struct {
 	Families []int
 	// Clock is real or virtual; "" means virtual on the pipe and real elsewhere.
 	Clock string
-	// Dir is where traces are kept, as <sequence>[-<run>]-<link>-<peer>-<role>-ipv<N>.jsonl;
-	// "" keeps none. It is made where it is missing.
+	// Dir is where traces are kept, as <sequence>[-<run>]-<link>-<peer>-<role>-ipv<N> with the
+	// form's ending; "" keeps none. It is made where it is missing.
 	Dir string
+	// Form is the traces' form in Dir: jsonl or pcapng; "" means jsonl.
+	Form string
+	// File is where the trace of the one combination that is played is kept, in the form that
+	// its ending tells; "" keeps none. It must be one.
+	File string
 	// Appliance and GVisor are versions, for the traces' headers.
 	Appliance, GVisor string
 	// Skips are the combinations that are permitted to be skipped; nil means those of
@@ -66,6 +73,12 @@ type Options struct {
 	// Each is called after each result, in order, with the trace that was judged: none
 	// where the combination was skipped or its world could not be made.
 	Each func(*Result, tracer.Header, []tracer.Event)
+	// Watch, where it is not nil, is called for each combination with Linux's end or a script's
+	// on a lab's link, when the link is there and nothing has passed it. What it returns
+	// is called once the run is over, with the trace up to there and before anything is
+	// closed: what both ends do then is not watched. Its error fails the combination. The
+	// context ends with the combination, also where over is never called.
+	Watch func(context.Context, *lab.Lab) (over func([]tracer.Event) error, err error)
 	// Log gets what the runner says of itself, one line a call; nil means nobody reads it.
 	Log func(format string, args ...any)
 }

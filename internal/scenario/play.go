@@ -30,6 +30,9 @@ func (w *world) play(ctx context.Context) ([]tracer.Event, error) {
 	if w.both != nil {
 		events, err = w.both.trace(ctx, err)
 	}
+	if w.over != nil {
+		err = errors.Join(err, w.over(events))
+	}
 	if err == nil {
 		events = finished(events)
 	}

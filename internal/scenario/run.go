@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"appliance/internal/lab"
 	"appliance/tracer"
 	"appliance/tracer/sequence"
-	"appliance/tracer/sink/jsonl"
 )
 
 // Run plays what the options ask for, one combination after the other, and reports on
@@ -32,6 +30,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if o.Skips, err = Skips(); err != nil {
 			return nil, err
 		}
+	}
+	if err := o.checkFile(all); err != nil {
+		return nil, err
 	}
 	if o.Dir != "" {
 		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
@@ -80,8 +81,7 @@ func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Hea
 	}
 	res.MS = float64(time.Since(start).Microseconds()) / 1000
 	res.OK = res.Error == "" && res.Mismatch == nil
-	if o.Dir != "" && len(events) > 0 {
-		path := filepath.Join(o.Dir, res.Name()+".jsonl")
+	if path := o.traceFile(&res); path != "" && len(events) > 0 {
 		if err := writeTrace(path, header, events); err != nil {
 			return nil, header, nil, err // the next would not be written either
 		}
@@ -144,19 +144,6 @@ func (w *world) callsHidden(e sequence.End) bool {
 	return slices.ContainsFunc(flatten(w.c.program(e)), func(s sequence.Step) bool {
 		return s.Do == sequence.Python || s.Do == sequence.Exit || s.Do == sequence.Kill
 	})
-}
-
-// writeTrace writes a trace file.
-func writeTrace(path string, h tracer.Header, events []tracer.Event) error {
-	sink, err := jsonl.Create(path)
-	if err != nil {
-		return err
-	}
-	err = sink.Start(h)
-	if err == nil {
-		err = sink.Write(slices.Clone(events))
-	}
-	return errors.Join(err, sink.Close())
 }
 
 // stuck says what a run that is not over waits for.

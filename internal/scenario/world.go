@@ -80,8 +80,9 @@ type world struct {
 	hosts  map[sequence.End]host.Host
 	plays  map[sequence.End]*script.Script
 	extra  *script.Script
-	linux  *linuxSide // nil on a pipe, and where both ends are Linux
-	both   *bothLinux // nil but there
+	linux  *linuxSide                 // nil on a pipe, and where both ends are Linux
+	both   *bothLinux                 // nil but there
+	over   func([]tracer.Event) error // Options.Watch's
 }
 
 // newWorld makes the world of a combination. After an error nothing of it is left.
@@ -116,6 +117,12 @@ func newWorld(ctx context.Context, c *combination, o *Options) (*world, error) {
 func (w *world) make(ctx context.Context) error {
 	if err := w.openLinks(ctx); err != nil {
 		return err
+	}
+	if w.o.Watch != nil && w.linux != nil {
+		var err error
+		if w.over, err = w.o.Watch(ctx, w.linux.lab); err != nil {
+			return fmt.Errorf("watch the link: %w", err)
+		}
 	}
 	if err := w.impair(); err != nil {
 		return err

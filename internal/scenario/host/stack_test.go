@@ -112,7 +112,7 @@ func TestErrors(t *testing.T) {
 			t.Errorf("set %s=x: %v", option, err)
 		}
 	}
-	if err := c.Set("rcvbuf", "1"); !errors.Is(err, syscall.EINVAL) {
+	if err := c.Set("rcvbuf", "1"); err != nil { // the least there is, as in Linux
 		t.Errorf("set rcvbuf=1: %v", err)
 	}
 	must(t, s.Abort())

@@ -22,7 +22,7 @@ func OpenLink(l *lab.Lab, own ...netip.Prefix) (link.Link, error) {
 		if err := link.CheckAddresses(own); err != nil {
 			return err
 		}
-		fd, info, err := link.OpenPacketSocket(l.HostInterface())
+		fd, info, err := link.OpenPacketSocket(l.HostInterface(), link.OffloadOff)
 		if err != nil {
 			return err
 		}
