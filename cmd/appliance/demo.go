@@ -28,6 +28,7 @@ func demoCommand() *cli.Command {
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the trace to `FILE`", DefaultText: "appliance-demo.jsonl"},
 			choiceFlag("level", "how much is traced", "segments", "states", "full"),
 			choiceFlag("time", "the times of the text", "rel", "delta", "abs"),
+			langFlag(),
 			colorFlag(),
 		},
 		Action: demoAction,
@@ -44,7 +45,7 @@ func demoAction(c *cli.Context) error {
 	o := demo.Options{
 		Link: config.LinkKind(c.String("link")), Trace: c.String("write"),
 		Level: config.Level(c.String("level")), Time: config.Time(c.String("time")),
-		Out: c.App.Writer, Log: logf(c.App.ErrWriter), Color: colored(c, c.App.Writer),
+		Out: c.App.Writer, Log: logf(c.App.ErrWriter), Color: colored(c, c.App.Writer), Lang: langOf(c),
 		Appliance: v.Appliance, GVisor: v.GVisor,
 	}
 	if os.Getenv(reexecMark) == "" {

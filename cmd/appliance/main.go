@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"appliance/internal/bench"
 	"appliance/internal/lab"
 	"appliance/internal/runner"
 )
@@ -19,9 +20,11 @@ import (
 const appName = "appliance"
 
 func main() {
-	// A lab's holder and the doctor's probes are this program, started again.
+	// A lab's holder, the doctor's probes and a benchmark's load are this program, started
+	// again.
 	lab.RegisterOpener(runner.OpenLabLink)
 	lab.RunHolderIfAsked()
+	bench.RunPeerIfAsked()
 	os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr))
 }
 
@@ -51,6 +54,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			runCommand(),
 			labCommand(),
 			scenarioCommand(),
+			traceCommand(),
+			benchCommand(),
 			doctorCommand(),
 			configCommand(),
 			versionCommand(),

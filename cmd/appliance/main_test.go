@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"appliance/internal/bench"
 	"appliance/internal/lab"
 	"appliance/internal/runner"
 )
@@ -19,6 +21,7 @@ func TestMain(m *testing.M) {
 	// the test.
 	lab.RegisterOpener(runner.OpenLabLink)
 	lab.RunHolderIfAsked()
+	bench.RunPeerIfAsked()
 	testscript.Main(m, map[string]func(){
 		appName: func() { os.Exit(run(context.Background(), os.Args, os.Stdout, os.Stderr)) },
 	})
@@ -28,12 +31,16 @@ func TestMain(m *testing.M) {
 // ends, each time that a test runs it.
 const noRaceSleep = "GORACE=atexit_sleep_ms=0"
 
+// update has the scripts' cmp write what the command prints.
+var update = flag.Bool("update", false, "write what the commands print into testdata/script")
+
 // TestScripts runs the command as a user does: testdata/script.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, noRaceSleep)
 			return nil

@@ -129,12 +129,17 @@ func applyTrace(c *cli.Context, cfg *config.Config) error {
 	}
 	for _, f := range c.StringSlice("write") {
 		if f == "-" {
-			cfg.Trace.Screen = config.ScreenJSONL
+			if cfg.Trace.Screen != config.ScreenPCAPNG {
+				cfg.Trace.Screen = config.ScreenJSONL
+			}
 			continue
 		}
 		cfg.Trace.Files = append(cfg.Trace.Files, f)
 	}
-	return nil
+	if c.IsSet("rotate-count") {
+		cfg.Trace.RotateCount = c.Int("rotate-count")
+	}
+	return setText(c, "rotate-size", &cfg.Trace.RotateSize)
 }
 
 // applyApps takes --app and --connect; either replaces the programs of the file.
@@ -150,23 +155,34 @@ func applyApps(c *cli.Context, cfg *config.Config) error {
 		cfg.Apps = append(cfg.Apps, app)
 	}
 	for _, text := range c.StringSlice("connect") {
-		name, address, ok := strings.Cut(text, "=")
+		spec, options := cutOptions(text)
+		name, address, ok := strings.Cut(spec, "=")
 		to, err := netip.ParseAddrPort(address)
 		if !ok || err != nil {
 			return usageErr("run: --connect %s: want NAME=ADDRESS:PORT, such as hello=192.168.12.1:9000", text)
 		}
-		if err := checkProgram("connect", text, name); err != nil {
+		if err := checkProgram("connect", text, name, options); err != nil {
 			return err
 		}
-		cfg.Apps = append(cfg.Apps, config.App{Name: config.AppName(name), Role: config.RoleClient, Connect: to})
+		cfg.Apps = append(cfg.Apps, config.App{Name: config.AppName(name), Role: config.RoleClient, Connect: to, Options: options})
 	}
 	cfg.Complete()
 	return nil
 }
 
-// checkProgram errs where the text of a flag names no program.
-func checkProgram(flag, text, name string) error {
-	if _, ok := apps.Lookup(name); ok {
+// checkProgram errs where the text of a flag names no program, or options that the
+// program does not take.
+func checkProgram(flag, text, name string, options []string) error {
+	app, ok := apps.Lookup(name)
+	switch {
+	case ok && len(options) == 0:
+		return nil
+	case ok && app.CheckOptions == nil:
+		return usageErr("run: --%s %s: %s takes no options: remove %s", flag, text, name, strings.Join(options, ","))
+	case ok:
+		if err := app.CheckOptions(flag == "connect", options); err != nil {
+			return usageErr("run: --%s %s: %v", flag, text, err)
+		}
 		return nil
 	}
 	if s := nearest(name, apps.Names()); s != "" {
@@ -175,12 +191,22 @@ func checkProgram(flag, text, name string) error {
 	return usageErr("run: --%s %s: no program %q: want %s", flag, text, name, orList(apps.Names()))
 }
 
-// parseApp reads NAME[:PORT][/udp].
+// cutOptions cuts off what follows the first comma of a program's flag.
+func cutOptions(text string) (spec string, options []string) {
+	spec, list, ok := strings.Cut(text, ",")
+	if ok {
+		options = strings.Split(list, ",")
+	}
+	return spec, options
+}
+
+// parseApp reads NAME[:PORT][/udp][,OPTION...].
 func parseApp(text string) (config.App, error) {
-	spec, proto, hasProto := strings.Cut(text, "/")
+	spec, options := cutOptions(text)
+	spec, proto, hasProto := strings.Cut(spec, "/")
 	name, port, hasPort := strings.Cut(spec, ":")
-	app := config.App{Name: config.AppName(name), Role: config.RoleServer}
-	if err := checkProgram("app", text, name); err != nil {
+	app := config.App{Name: config.AppName(name), Role: config.RoleServer, Options: options}
+	if err := checkProgram("app", text, name, options); err != nil {
 		return app, err
 	}
 	if hasPort {

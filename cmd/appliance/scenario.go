@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,31 +67,34 @@ func scenarioRunCommand() *cli.Command {
 			choiceFlag("role", "which end the appliance is", "both", "client", "server"),
 			optionFlag("family", "the version of IP", "4", "6"),
 			optionFlag("clock", "of a pipe", "real", "virtual"),
-			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "keep the traces in `DIR`, a file each"},
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "keep the traces in `DIR`, a file each, or one in a file that ends in .jsonl or .pcapng"},
+			choiceFlag("as", "the form of the traces in a DIR", "jsonl", "pcapng"),
 			outputFlag("text", "json"),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "verdicts only, no story"},
 			optionFlag("level", "how much the story tells; without it segments, and full where the sequence is about the variables", "states", "segments", "full"),
-			numbersFlag(),
+			numbersFlag("as the sequence's file says"),
 			choiceFlag("time", "the times of the story", "rel", "delta", "abs"),
+			langFlag(),
 			colorFlag(),
 		},
 		Action: scenarioRun,
 	}
 }
 
-// numbersFlag is --numbers.
-func numbersFlag() cli.Flag {
+// numbersFlag is --numbers; without says what is shown without it.
+func numbersFlag(without string) cli.Flag {
 	return &cli.StringFlag{
 		Name: "numbers",
 		Usage: "show sequence numbers as if the initial ones were `CLIENT,SERVER`; 001 means document 001's, 1000,8000;\n" +
 			"\trel means relative ones",
-		DefaultText: "as the sequence's file says",
+		DefaultText: without,
 	}
 }
 
-// parseNumbers reads --numbers; given is false where the sequence's file decides.
-func parseNumbers(text0 string) (numbers *text.Numbers, given bool, err error) {
-	switch text0 {
+// parseNumbers reads --numbers; given is false where there is none.
+func parseNumbers(c *cli.Context) (numbers *text.Numbers, given bool, err error) {
+	value := c.String("numbers")
+	switch value {
 	case "":
 		return nil, false, nil
 	case "rel":
@@ -98,13 +102,13 @@ func parseNumbers(text0 string) (numbers *text.Numbers, given bool, err error) {
 	case "001":
 		return &text.Numbers{Client: 1000, Server: 8000}, true, nil
 	}
-	client, server, ok := strings.Cut(text0, ",")
-	c, errC := strconv.ParseUint(client, 10, 32)
-	s, errS := strconv.ParseUint(server, 10, 32)
+	client, server, ok := strings.Cut(value, ",")
+	clientISN, errC := strconv.ParseUint(client, 10, 32)
+	serverISN, errS := strconv.ParseUint(server, 10, 32)
 	if !ok || errC != nil || errS != nil {
-		return nil, false, usageErr("scenario run: --numbers %s: want 001, rel, or CLIENT,SERVER such as 1000,8000", text0)
+		return nil, false, usageErr("%s--numbers %s: want 001, rel, or CLIENT,SERVER such as 1000,8000", where(c), value)
 	}
-	return &text.Numbers{Client: uint32(c), Server: uint32(s)}, true, nil
+	return &text.Numbers{Client: uint32(clientISN), Server: uint32(serverISN)}, true, nil
 }
 
 // sequences reads those that are built in.
@@ -128,7 +132,7 @@ func scenarioRun(c *cli.Context) error {
 	if c.Bool("all") == (len(names) > 0) {
 		return usageErr("scenario run: name sequences, or say --all: appliance scenario ls lists them")
 	}
-	numbers, given, err := parseNumbers(c.String("numbers"))
+	numbers, given, err := parseNumbers(c)
 	if err != nil {
 		return err
 	}
@@ -151,7 +155,7 @@ func scenarioRun(c *cli.Context) error {
 	show := &verdicts{
 		out: errWriter{w: c.App.Writer}, color: colored(c, c.App.Writer), files: all,
 		story: !c.Bool("all") && !c.Bool("quiet"), json: c.String("output") == "json",
-		numbers: numbers, numbersGiven: given,
+		numbers: numbers, numbersGiven: given, lang: langOf(c),
 	}
 	if l := c.String("level"); l != "" {
 		if show.level, err = tracer.ParseLevel(l); err != nil {
@@ -184,8 +188,14 @@ func scenarioOptions(c *cli.Context, all []*sequence.Sequence, names []string, e
 	v := readVersions()
 	o := scenario.Options{
 		Sequences: all, Names: names, Links: []string{c.String("link")}, Role: c.String("role"),
-		Clock: c.String("clock"), Dir: c.String("write"), Appliance: v.Appliance, GVisor: v.GVisor,
+		Clock: c.String("clock"), Form: c.String("as"), Appliance: v.Appliance, GVisor: v.GVisor,
 		Each: each, Log: logf(c.App.ErrWriter), FirstPeer: !c.Bool("all"),
+	}
+	switch w := c.String("write"); filepath.Ext(w) {
+	case ".jsonl", ".pcapng":
+		o.File = w
+	default:
+		o.Dir = w
 	}
 	if p := c.String("peer"); p != "" {
 		o.Peers = []string{p}

@@ -11,6 +11,7 @@ import (
 	"appliance/tracer"
 	"appliance/tracer/sequence"
 	"appliance/tracer/sink/text"
+	"appliance/tracer/view/words"
 )
 
 // verdicts prints what came of each combination.
@@ -22,6 +23,7 @@ type verdicts struct {
 	numbers      *text.Numbers
 	numbersGiven bool
 	time         text.Time
+	lang         words.Lang
 	level        tracer.Level // off: as the sequence asks for
 }
 
@@ -40,7 +42,7 @@ func (v *verdicts) each(r *scenario.Result, h tracer.Header, events []tracer.Eve
 func (v *verdicts) tell(r *scenario.Result, h tracer.Header, events []tracer.Event) {
 	s := findSequence(v.files, r.Sequence)
 	v.out.printf("%s\n", paint(v.color, styleBold, resultName(r)+": "+strings.ToLower(s.Title[:1])+s.Title[1:]))
-	o := text.Options{Color: v.color, Time: v.time, Numbers: v.numbers}
+	o := text.Options{Color: v.color, Time: v.time, Numbers: v.numbers, Lang: v.lang}
 	if !v.numbersGiven && s.Numbers != nil {
 		o.Numbers = &text.Numbers{Client: s.Numbers[sequence.Client], Server: s.Numbers[sequence.Server]}
 	}

@@ -7,4 +7,5 @@ import "os"
 var (
 	stopSignals    = []os.Signal{os.Interrupt}
 	counterSignals []os.Signal
+	pipeSignals    []os.Signal
 )

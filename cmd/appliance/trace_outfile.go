@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// outFile is a file that appears under its name only when it is whole: until then it is a
+// temporary one beside it. What is no regular file (a FIFO, a device) and standard output
+// are written as they are.
+type outFile struct {
+	*bufio.Writer
+	path string   // "-" for standard output
+	file *os.File // nil for standard output
+	tmp  string   // "" where the file is written in place
+}
+
+// createOutFile opens the file at path to be written. out is the standard output.
+func createOutFile(path string, out io.Writer) (*outFile, error) {
+	o := &outFile{path: path}
+	if path == "-" {
+		o.Writer = bufio.NewWriterSize(out, 64<<10)
+		return o, nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, fmt.Errorf("write %s: it is a directory: name a file in it", path)
+	case err == nil && !info.Mode().IsRegular():
+		o.file, err = os.OpenFile(path, os.O_WRONLY, 0)
+	case err == nil || errors.Is(err, fs.ErrNotExist):
+		// Where the name is a link, the file that it names is replaced, not the link.
+		if target, lerr := filepath.EvalSymlinks(path); lerr == nil {
+			path = target
+		}
+		o.path = path
+		o.tmp = filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
+		o.file, err = os.OpenFile(o.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666) //nolint:gosec // as the umask has it
+	}
+	var place *fs.PathError // of the temporary file, whose name means nothing to anybody
+	if errors.As(err, &place) {
+		err = place.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w: name a file in a directory that you can write to", path, err)
+	}
+	o.Writer = bufio.NewWriterSize(o.file, 256<<10)
+	return o, nil
+}
+
+// finish ends the file: under its name where failed is nil; else nothing of it is left.
+// It returns failed, and what goes wrong with the file.
+func (o *outFile) finish(failed error) error {
+	if failed == nil {
+		failed = o.Flush()
+	}
+	if o.file != nil {
+		failed = errors.Join(failed, o.file.Close())
+	}
+	if o.tmp == "" {
+		return failed
+	}
+	if failed == nil {
+		failed = os.Rename(o.tmp, o.path)
+	}
+	if failed != nil {
+		return errors.Join(failed, os.Remove(o.tmp))
+	}
+	return nil
+}
+
+// name is what messages call the file.
+func (o *outFile) name() string {
+	if o.path == "-" {
+		return "standard output"
+	}
+	return o.path
+}
+
+// outPath is where -w says to write, else the input's name with another ending; for standard
+// input standard output. It errs where that is the input itself.
+func outPath(c *cli.Context, input, ending string) (string, error) {
+	path := c.String("write")
+	switch {
+	case path == "-" || path == "" && input == "-":
+		return "-", nil
+	case path == "":
+		base := strings.TrimSuffix(input, ".gz")
+		path = strings.TrimSuffix(base, filepath.Ext(base)) + ending
+	}
+	if in, err := os.Stat(input); err == nil {
+		if out, err := os.Stat(path); err == nil && os.SameFile(in, out) && out.Mode().IsRegular() {
+			return "", usageErr("%s%s would be written over itself: name another file with -w", where(c), path)
+		}
+	}
+	return path, nil
+}
+
+// isTerminal tells whether w is one.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
