@@ -55,6 +55,11 @@ type Options struct {
 	// addresses, whose kernel answers there: for two ends that are both Linux
 	// ([Lab.ExecApp], [Lab.DoApp]). Only [NewTemporary] takes them, for [Veth].
 	AppAddresses []netip.Prefix
+	// Ordered keeps packets in the order in which they were sent, as a wire does: a veth
+	// pair and the TAP's host take them in on whatever processor sent them, and two processors
+	// overtake each other. It costs throughput, as one processor takes in all. Only
+	// [NewTemporary] takes it.
+	Ordered bool
 }
 
 // DefaultAddresses are the Linux side's: 192.168.12.1/24 and fd00:12::1/64.

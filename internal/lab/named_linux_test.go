@@ -275,6 +275,35 @@ func testTemporary(t *testing.T, kind Kind) {
 	}
 }
 
+// TestTemporaryOrdered: one processor takes in what comes, at each end.
+func TestTemporaryOrdered(t *testing.T) {
+	needRoot(t)
+	needTool(t, "unshare")
+	if _, err := os.Stat("/proc/sys/net/core/rps_default_mask"); err != nil {
+		t.Skipf("this kernel cannot have one processor take in all: %v", err)
+	}
+	for _, kind := range []Kind{Veth, TAP} {
+		l, err := NewTemporary(t.Context(), Options{Kind: kind, Ordered: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		for name, exec := range map[string]func(context.Context, Command) (int, error){
+			l.Info().HostInterface: l.Exec, l.Info().AppInterface: l.ExecApp,
+		} {
+			if kind == TAP {
+				exec = l.Exec
+			}
+			var out strings.Builder
+			show := "mount -t sysfs sysfs /mnt && cat /mnt/class/net/" + name + "/queues/rx-0/rps_cpus"
+			code, err := exec(t.Context(), Command{Argv: []string{"unshare", "-m", "sh", "-c", show}, Stdout: &out})
+			if mask := strings.Trim(out.String(), "0,\n"); code != 0 || err != nil || mask != "1" {
+				t.Errorf("%s %s: the processors are %q, want 1; exit code %d, %v", kind, name, out.String(), code, err)
+			}
+		}
+	}
+}
+
 func TestTemporaryBothLinux(t *testing.T) {
 	needRoot(t)
 	testBothLinux(t)

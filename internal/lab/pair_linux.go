@@ -95,6 +95,9 @@ func (b *builder) quieten() error {
 			return err
 		}
 	}
+	if err := b.order(); err != nil {
+		return err
+	}
 	if b.app == nil || len(b.spec.AppAddrs) > 0 {
 		return nil
 	}
@@ -103,6 +106,23 @@ func (b *builder) quieten() error {
 		{"ipv6/conf/default/disable_ipv6", "1"},
 		{"ipv4/ip_forward", "0"},
 	})
+}
+
+// order has one processor take in what comes on the interfaces made from now on
+// (receive packet steering), where the lab is to keep packets in order.
+func (b *builder) order() error {
+	if !b.spec.Ordered {
+		return nil
+	}
+	for _, ns := range []*os.File{b.host, b.app} {
+		if ns == nil {
+			continue
+		}
+		if err := b.set(ns, []sysctl{{"core/rps_default_mask", "1"}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type sysctl struct{ key, value string }

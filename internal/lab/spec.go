@@ -21,6 +21,8 @@ type spec struct {
 	// AppAddrs are the appliance's side's, of a temporary lab whose both ends are
 	// Linux: such a lab has no mark.
 	AppAddrs []netip.Prefix `json:"-"`
+	// Ordered is for a temporary lab too.
+	Ordered bool `json:"-"`
 }
 
 const (
@@ -51,6 +53,9 @@ func checkName(name string) (string, error) {
 func want(o Options, have *spec) (spec, error) {
 	if len(o.AppAddresses) > 0 {
 		return spec{}, errors.New("addresses on the appliance's side: only a temporary lab takes them: a lab that is up belongs to the appliance")
+	}
+	if o.Ordered {
+		return spec{}, errors.New("packets in order: only a temporary lab takes it")
 	}
 	w := spec{Name: o.Name, Kind: Veth, MTU: DefaultMTU, Addrs: DefaultAddresses()}
 	if have != nil {

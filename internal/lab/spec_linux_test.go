@@ -50,6 +50,7 @@ func TestWant(t *testing.T) {
 		{Options{Name: "x", Addresses: []netip.Prefix{p("10.0.0.1/8"), p("10.0.0.1/16")}}, nil, spec{}, "twice"},
 		{Options{Name: "x", Addresses: many(20)}, nil, spec{}, "too many"},
 		{Options{Name: "x", AppAddresses: have.Addrs}, nil, spec{}, "only a temporary lab"},
+		{Options{Name: "x", Ordered: true}, nil, spec{}, "only a temporary lab"},
 	} {
 		got, err := want(c.o, c.have)
 		if c.err != "" {

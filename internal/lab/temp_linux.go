@@ -35,11 +35,11 @@ func NewTemporary(ctx context.Context, o Options) (*Lab, error) {
 		return nil, err
 	}
 	o.Name = name
-	app := slices.Clone(o.AppAddresses)
-	o.AppAddresses = nil
+	app, ordered := slices.Clone(o.AppAddresses), o.Ordered
+	o.AppAddresses, o.Ordered = nil, false
 	w, err := want(o, nil)
 	if err == nil {
-		w.AppAddrs = app
+		w.AppAddrs, w.Ordered = app, ordered
 		err = w.check()
 	}
 	if err != nil {

@@ -66,7 +66,7 @@ func (c *combination) unplayableByLinux() string {
 func (w *world) openBothLinux(ctx context.Context) error {
 	l, err := lab.NewTemporary(ctx, lab.Options{
 		Name: "scenario", Kind: lab.Kind(w.c.link), MTU: w.run.MTU,
-		Addresses: clientAddresses, AppAddresses: serverAddresses,
+		Addresses: clientAddresses, AppAddresses: serverAddresses, Ordered: true,
 	})
 	if err != nil {
 		return err

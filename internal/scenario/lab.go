@@ -50,7 +50,9 @@ func (w *world) openLab(ctx context.Context) error {
 		}
 	}
 	var err error
-	side.lab, err = lab.NewTemporary(ctx, lab.Options{Name: "scenario", Kind: lab.Kind(w.c.link), MTU: w.run.MTU, Addresses: own})
+	side.lab, err = lab.NewTemporary(ctx, lab.Options{
+		Name: "scenario", Kind: lab.Kind(w.c.link), MTU: w.run.MTU, Addresses: own, Ordered: true,
+	})
 	if err != nil {
 		return err
 	}
