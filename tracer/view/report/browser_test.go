@@ -115,7 +115,7 @@ func (p *tab) listen() {
 }
 
 // limit is how long a step may take before the test gives up on it.
-const limit = time.Minute
+const limit = 2 * time.Minute
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
@@ -126,11 +126,12 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// wait waits until an expression is true in the page.
+// wait waits until an expression is true in the page. It looks by a timer: a browser that is
+// short of processor time draws frames seldom, or not at all.
 func (p *tab) wait(expression string) {
 	p.t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
-		`new Promise((done) => { const look = () => (%s) ? done(true) : requestAnimationFrame(look); look(); })`, expression), chromedp.EvalAwaitPromise))
+		`new Promise((done) => { const look = () => (%s) ? done(true) : setTimeout(look, 20); look(); })`, expression), chromedp.EvalAwaitPromise))
 }
 
 // eval returns an expression's value in the page.
@@ -158,7 +159,7 @@ func (p *tab) click(selector string) {
 			const now = r ? [r.left + r.width / 2, r.top + r.height / 2] : [];
 			still = String(now) === before && e ? still + 1 : 0;
 			before = String(now);
-			if (still > 4) done(now); else requestAnimationFrame(look);
+			if (still > 4) done(now); else setTimeout(look, 20);
 		};
 		look();
 	})`, selector))
