@@ -34,12 +34,14 @@ func (c *conn) Send(b []byte) (int, error) {
 	return n, c.fail("send", err)
 }
 
+// send ends a record: a segment that waits for the link is not made longer by what is sent
+// next, so that each send is a segment of its own, on a busy machine too.
 func (c *conn) send(b []byte) (int, error) {
 	sent := 0
 	err := c.s.call("send", func(o *outcome) error {
 		err := c.s.wait(false, "send", func(fd int) error {
 			for sent < len(b) {
-				n, err := unix.SendmsgN(fd, b[sent:], nil, nil, unix.MSG_NOSIGNAL)
+				n, err := unix.SendmsgN(fd, b[sent:], nil, nil, unix.MSG_NOSIGNAL|unix.MSG_EOR)
 				if err != nil {
 					return err
 				}
