@@ -34,7 +34,9 @@ func (w *world) acquaint(ctx context.Context) error {
 	if err := w.linux.reach(ctx, from, to); err != nil {
 		return fmt.Errorf("wait for Linux and the appliance to reach each other on the %s link: %w", w.c.link, err)
 	}
-	w.settle()
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
 	w.journal.forget()
 	return nil
 }

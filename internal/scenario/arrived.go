@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,10 +28,16 @@ func (p *program) arrived(ctx context.Context, w *segmentWait) error {
 	if sent == 0 {
 		return nil
 	}
+	return p.taken(ctx, at, sent)
+}
+
+// taken waits until Linux has got so many segments of the connection that one of the
+// appliance's segments belongs to, or has that connection no longer.
+func (s *stage) taken(ctx context.Context, of *tracer.Event, sent uint32) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	for {
-		got, there, err := p.took(at.Remote, at.Local)
+		got, there, err := s.took(of.Remote, of.Local)
 		if err != nil || !there || got >= sent {
 			return err
 		}
@@ -41,6 +48,39 @@ func (p *program) arrived(ctx context.Context, w *segmentWait) error {
 		}
 	}
 }
+
+// lastWait is how long the run's end waits for Linux to take what was sent to it last.
+// What it then still lacks it need not get: a full queue may have dropped it.
+const lastWait = time.Second
+
+// allTaken waits until Linux has taken all that the appliance sent: a run that is over by
+// what the appliance did may not be by what that does to the other end.
+func (s *stage) allTaken(ctx context.Context) error {
+	if s.took == nil {
+		return nil
+	}
+	events, _ := s.journal.so()
+	last := map[netip.AddrPort]int{} // by Linux's end: of two connections the newer
+	for i := range events {
+		if b, ok := events[i].Body.(*tracer.Segment); ok && b.Dir == tracer.Out && events[i].Conn != 0 {
+			last[events[i].Remote] = i
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, lastWait, errLastWait)
+	defer cancel()
+	for _, i := range last {
+		sent, data := sentBy(events[:i+1])
+		if !data {
+			continue // a half-open connection, of which Linux keeps no count
+		}
+		if err := s.taken(ctx, &events[i], sent); err != nil && !errors.Is(err, errLastWait) {
+			return err
+		}
+	}
+	return nil
+}
+
+var errLastWait = errors.New("Linux has not got all that was sent to it")
 
 // sentWith is the segment that w waits for, and how many of its connection's segments the
 // sender's peer has got once it has that one: those that are lost on the way do not count,
@@ -57,9 +97,16 @@ func (w *segmentWait) sentWith(events []tracer.Event) (*tracer.Event, uint32) {
 	if last < 0 || events[last].Body.(*tracer.Segment).Dir != tracer.Out {
 		return nil, 0
 	}
-	at := &events[last]
-	var sent, syn uint32
-	for i := range events[:last+1] {
+	sent, _ := sentBy(events[:last+1])
+	return &events[last], sent
+}
+
+// sentBy counts the segments that the connection of the last event, an outbound segment,
+// has sent by then and that were not lost; more tells whether they are more than SYNs.
+func sentBy(events []tracer.Event) (sent uint32, more bool) {
+	at := &events[len(events)-1]
+	var syn uint32
+	for i := range events {
 		e := &events[i]
 		s, ok := e.Body.(*tracer.Segment)
 		switch {
@@ -67,11 +114,12 @@ func (w *segmentWait) sentWith(events []tracer.Event) (*tracer.Event, uint32) {
 		case s.Dropped != "" || slices.Contains(s.Notes, "corrupted"):
 		case s.Flags.Has(tracer.SYN):
 			syn = 1
+			sent = 0 // the addresses' connection before, if there was one
 		default:
 			sent++
 		}
 	}
-	return at, sent + syn
+	return sent + syn, sent > 0
 }
 
 // segmentsIn asks Linux how many segments a connection of its has got; there is false when

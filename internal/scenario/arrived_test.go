@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -74,5 +75,56 @@ func TestArrived(t *testing.T) {
 		if err != nil || asked != c.asked {
 			t.Errorf("%s: asked %d times, want %d; error %v", c.name, asked, c.asked, err)
 		}
+	}
+}
+
+// TestAllTaken: at a run's end Linux has what each connection sent last, and what it will
+// never get is not waited for without end.
+func TestAllTaken(t *testing.T) {
+	local, first, second := netip.MustParseAddrPort("192.168.12.53:9000"), netip.MustParseAddrPort("192.168.12.1:40000"), netip.MustParseAddrPort("192.168.12.1:40001")
+	segment := func(remote netip.AddrPort, flags tracer.Flags) tracer.Event {
+		return tracer.Event{Stack: serverStack, Conn: 1, Local: local, Remote: remote, Body: &tracer.Segment{Dir: tracer.Out, Flags: flags}}
+	}
+	synack, ack := tracer.SYN|tracer.ACK, tracer.ACK
+	for _, c := range []struct {
+		name   string
+		events []tracer.Event
+		want   map[netip.AddrPort]uint32 // how many segments Linux was waited for to have
+	}{
+		{"nothing sent", nil, nil},
+		{"two connections", []tracer.Event{segment(first, synack), segment(second, synack), segment(first, ack), segment(second, ack), segment(first, ack)},
+			map[netip.AddrPort]uint32{first: 3, second: 2}},
+		{"the newer one of the same ends", []tracer.Event{segment(first, synack), segment(first, ack), segment(first, ack), segment(first, synack), segment(first, ack)},
+			map[netip.AddrPort]uint32{first: 2}},
+		{"half-open", []tracer.Event{segment(first, synack), segment(first, synack)}, nil},
+	} {
+		got := map[netip.AddrPort]uint32{}
+		s := &stage{journal: newJournal(), took: func(at, of netip.AddrPort) (uint32, bool, error) {
+			if of != local {
+				t.Errorf("%s: asked for %s – %s", c.name, at, of)
+			}
+			got[at]++
+			return got[at], got[at] <= c.want[at]+2, nil // one more each time; in the end it has no such connection
+		}}
+		_ = s.journal.Write(c.events)
+		if err := s.allTaken(t.Context()); err != nil || !maps.Equal(got, c.want) && len(got)+len(c.want) > 0 {
+			t.Errorf("%s: waited for %v, want %v; error %v", c.name, got, c.want, err)
+		}
+	}
+	s := &stage{journal: newJournal(), took: func(netip.AddrPort, netip.AddrPort) (uint32, bool, error) { return 1, true, nil }}
+	_ = s.journal.Write([]tracer.Event{segment(first, synack), segment(first, ack)})
+	if err := s.allTaken(t.Context()); err != nil {
+		t.Errorf("a segment that Linux does not get: %v", err)
+	}
+	gone := errors.New("too long")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if err := s.allTaken(ctx); !errors.Is(err, gone) {
+		t.Errorf("the run's time is over: %v", err)
+	}
+	failed := errors.New("no sock_diag")
+	s.took = func(netip.AddrPort, netip.AddrPort) (uint32, bool, error) { return 0, false, failed }
+	if err := s.allTaken(t.Context()); !errors.Is(err, failed) {
+		t.Errorf("sock_diag fails: %v", err)
 	}
 }

@@ -191,8 +191,11 @@ func (r *running) until(ctx context.Context) error {
 		return end.over(events)
 	}
 	err := r.world.clock.drive(ctx, r.world.journal, over)
-	for r.world.settle(); err == nil && !over(); r.world.settle() { // more has come of it
-		err = r.world.clock.drive(ctx, r.world.journal, over)
+	for err == nil {
+		if err = r.world.settle(ctx); err != nil || over() {
+			break
+		}
+		err = r.world.clock.drive(ctx, r.world.journal, over) // more has come of it
 	}
 	if _, failed := r.state(); failed != nil {
 		return failed

@@ -354,13 +354,15 @@ func (w *world) msl() time.Duration {
 	return otherwise
 }
 
-// settle waits until nothing is on its way between what was seen and the trace.
-func (w *world) settle() {
+// settle waits until nothing is on its way between what was seen and the trace, nor from
+// the appliance to Linux.
+func (w *world) settle(ctx context.Context) error {
 	for _, s := range w.stacks {
 		s.Pause()
 		s.Resume()
 	}
 	w.bus.Sync()
+	return w.allTaken(ctx)
 }
 
 // wake ends every step that waits in a socket.
