@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"appliance/internal/config"
-	"appliance/internal/processors"
 	"appliance/internal/runner"
+	"appliance/internal/tuning"
 )
 
 // stdin is the program's standard input.
@@ -84,7 +84,7 @@ func runAction(c *cli.Context) error {
 	signal.Notify(counters, counterSignals...)
 	defer signal.Stop(counters)
 	if cfg.Link.Kind != config.LinkPipe {
-		defer processors.Share()()
+		defer tuning.Apply()()
 	}
 	v := readVersions()
 	a, err := runner.Start(ctx, runner.Options{

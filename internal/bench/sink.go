@@ -20,7 +20,7 @@ type sink struct {
 	missed  uint64
 }
 
-var _ tracer.Sink = (*sink)(nil)
+var _ tracer.Borrower = (*sink)(nil)
 
 // newSink makes a sink as the options say.
 func newSink(o Options) (*sink, error) {
@@ -41,6 +41,9 @@ func (s *sink) Start(h tracer.Header) error {
 	}
 	return s.to.Start(h)
 }
+
+// Borrows implements tracer.Borrower, as the file's sink does.
+func (s *sink) Borrows() bool { return true }
 
 // Write implements tracer.Sink.
 func (s *sink) Write(events []tracer.Event) error {

@@ -16,8 +16,8 @@ import (
 	"appliance/internal/bench/report"
 	"appliance/internal/config"
 	"appliance/internal/lab"
-	"appliance/internal/processors"
 	"appliance/internal/runner"
+	"appliance/internal/tuning"
 	"appliance/netstack"
 	"appliance/netstack/link"
 	"appliance/tracer"
@@ -143,7 +143,6 @@ func applianceConfig(c report.Case) *config.Config {
 	if c.Busy {
 		cfg.Link.BusyPoll = config.Duration(busyPoll)
 	}
-	cfg.TCP.Congestion = congestion
 	cfg.Apps = nil
 	cfg.Trace.Level = config.Level(cmp.Or(c.Level, report.Off))
 	cfg.Trace.Screen = config.ScreenOff
@@ -168,7 +167,7 @@ func (w *world) openAppliance(ctx context.Context, c report.Case, o Options) err
 		w.closers = append(w.closers, w.sink.remove)
 		ro.Sinks = []tracer.Sink{w.sink}
 	}
-	restore := processors.Share()
+	restore := tuning.Apply()
 	w.closers = append(w.closers, func() error { restore(); return nil })
 	a, err := runner.Start(ctx, ro)
 	if err != nil {
