@@ -87,7 +87,9 @@ func newExactWorld(t *testing.T, o exactOptions) *exactWorld {
 			},
 		}
 	}
-	w.client = w.stack(im, opts("client", "10.9.0.1/24", "fd09::1/64"))
+	rack, client := true, opts("client", "10.9.0.1/24", "fd09::1/64")
+	client.TCP.RACK, client.TCP.Congestion = &rack, "cubic" // one end has what is not the default
+	w.client = w.stack(im, client)
 	w.server = w.stack(w.stap, opts("server", "10.9.0.2/24", "fd09::2/64"))
 	if !o.noServe {
 		w.listener = w.listen(exactPort)

@@ -36,9 +36,9 @@ type Route struct {
 // TCPOptions are TCP's settings. A zero field means gVisor's own default, unless
 // said otherwise; Toggle fields are nil for the default.
 type TCPOptions struct {
-	Congestion string // "reno" or "cubic"
+	Congestion string // "reno", the default, or "cubic"
 	SACK       *bool  // RFC 2018
-	RACK       *bool  // RFC 8985, with the tail loss probe
+	RACK       *bool  // RFC 8985, with the tail loss probe; off unless set
 	Nagle      *bool  // RFC 896
 	MSS        int    // bytes, announced on our SYN
 	SendBuffer int    // bytes; 0 is 1 MiB, which gVisor tunes up to 4

@@ -11,7 +11,7 @@ import (
 // TestSocketOptions: what net.TCPConn can set, and what a load tool wants to know; the
 // settings are calls in the trace.
 func TestSocketOptions(t *testing.T) {
-	l := newLab(t, setup{server: netstack.Options{TCP: netstack.TCPOptions{Congestion: "reno"}}})
+	l := newLab(t, setup{server: netstack.Options{TCP: netstack.TCPOptions{Congestion: "cubic"}}})
 	c, s := l.connect()
 	for what, err := range map[string]error{
 		"SetNoDelay(true)": c.SetNoDelay(true), "SetNoDelay(false)": c.SetNoDelay(false),
@@ -21,7 +21,7 @@ func TestSocketOptions(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if got := [2]string{c.Congestion(), s.Congestion()}; got != [2]string{"cubic", "reno"} {
+	if got := [2]string{c.Congestion(), s.Congestion()}; got != [2]string{"reno", "cubic"} {
 		t.Errorf("congestion control %q", got)
 	}
 	set := map[string]int{}

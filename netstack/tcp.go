@@ -13,8 +13,16 @@ import (
 
 // What a stack does where an option is left zero.
 const (
-	defaultCongestion = "cubic"
-	minBuffer         = tcp.MinBufferSize
+	// defaultCongestion is not cubic, which leaves slow start by comparing round trips: gVisor
+	// has them in whole milliseconds, so that on a link with shorter ones the second is
+	// already "too long", and the window goes on growing as if the path were slow.
+	defaultCongestion = "reno"
+	// defaultRACK: gVisor's tail loss probe is due after two smoothed round trips, with no
+	// least time (RFC 8985, 7.2, has one). On a link that takes microseconds every
+	// acknowledgment that a busy host keeps for 2 ms has the last segment sent again and,
+	// when it then comes, the congestion window cut.
+	defaultRACK = false
+	minBuffer   = tcp.MinBufferSize
 	// defaultRecvBuffer is how much a connection may hold unread at first, and
 	// maxRecvBuffer how far that is tuned up, in bytes. gVisor's own 1 MiB, tuned to
 	// 4, is two dozen super-segments: the peer then waits for windows rather than
@@ -94,7 +102,7 @@ func setRecovery(o TCPOptions, set setter) error {
 		return err
 	}
 	var rack tcpip.TCPRecovery
-	if enabled(o.RACK, true) {
+	if enabled(o.RACK, defaultRACK) {
 		rack = tcpip.TCPRACKLossDetection
 	}
 	return set("rack", &rack)

@@ -39,7 +39,7 @@ func (w *world) openFDBased(ctx context.Context) error {
 		return fmt.Errorf("bench: link/fdbased on %s: %w", l.AppInterface(), err)
 	}
 	cfg := config.Default()
-	cfg.Addresses, cfg.TCP.Congestion = addresses, congestion
+	cfg.Addresses = addresses
 	so := cfg.Stack()
 	s, err := netstack.New(stopping{ep}, netstack.Options{Addresses: addresses, TCP: so.TCP})
 	if err != nil {

@@ -14,8 +14,7 @@ import (
 	"appliance/internal/lab"
 )
 
-// congestion is both ends' congestion control: the appliance's default, and on the
-// kernel's sockets set on each.
+// congestion is the kernel's congestion control, set on each of its sockets.
 const congestion = "cubic"
 
 // mtu is the labs', in bytes.

@@ -128,9 +128,8 @@ func base() *Config {
 		},
 		Link: Link{Kind: LinkVeth, Offload: OffloadOff},
 		TCP: TCP{
-			Congestion: CongestionCubic,
+			Congestion: CongestionReno,
 			SACK:       true,
-			RACK:       true,
 			Backlog:    128,
 			MSL:        Duration(30 * time.Second),
 			FinWait2:   Duration(60 * time.Second),

@@ -46,9 +46,9 @@ var docs = map[string]doc{
 	"Link.busy_poll": {text: "How long to ask again and again for the next frame before sleeping: a shorter round trip, for a processor that does nothing else " +
 		"meanwhile. 0 is never; up to 1s.", example: "50us"},
 
-	"TCP.congestion": {text: "The congestion control: cubic (RFC 9438) or reno (RFC 5681, 6582)."},
+	"TCP.congestion": {text: "The congestion control: reno (RFC 5681, 6582) or cubic (RFC 9438), which gVisor measures too coarsely for a round trip below 2 ms."},
 	"TCP.sack":       {text: "Selective acknowledgements (RFC 2018)."},
-	"TCP.rack":       {text: "Time-based loss detection with the tail loss probe (RFC 8985); without sack it has no effect."},
+	"TCP.rack":       {text: "Time-based loss detection with the tail loss probe (RFC 8985); without sack it has no effect. On a short link what comes 2 ms late is sent again."},
 	"TCP.nagle":      {text: "Nagle's algorithm (RFC 896): hold back a small segment while others are unacknowledged."},
 	"TCP.mss":        {text: "The maximum segment size to announce, in bytes: 64 to 65495. 0 is what the MTU allows."},
 	"TCP.send_buffer": {text: "How much a connection holds that is sent and not acknowledged, or waits to be sent: 4KiB to 1GiB. " +

@@ -339,7 +339,7 @@ func (w *world) patience() map[string]any {
 	if _, virtual := w.clock.(*virtualTime); virtual {
 		return nil
 	}
-	return map[string]any{"rack": false, "min_rto": "1s"}
+	return map[string]any{"min_rto": "1s"}
 }
 
 func (w *world) msl() time.Duration {

@@ -50,7 +50,7 @@ type Settings struct {
 	WarmUp time.Duration `json:"warm_up_ns"` // before it
 	// Sink is where the trace goes: "jsonl", a file, or "discard".
 	Sink       string `json:"sink"`
-	Congestion string `json:"congestion"` // both ends'
+	Congestion string `json:"congestion"` // of Linux's sockets
 	MTU        int    `json:"mtu"`        // bytes
 	Idle       int    `json:"idle"`       // connections
 	Only       string `json:"only,omitempty"`

@@ -31,7 +31,7 @@ const busy = 0.5
 
 func (r *Report) head(b *bytes.Buffer) {
 	s, h := r.Settings, r.Host
-	fmt.Fprintf(b, "%s of %v each after %v of warm-up, in %v; MTU %d, %s at both ends, %s\n",
+	fmt.Fprintf(b, "%s of %v each after %v of warm-up, in %v; MTU %d, Linux by %s, %s\n",
 		count(s.Rounds, "round"), s.Time, s.WarmUp, r.Took.Round(time.Second), s.MTU, s.Congestion, sinkText(s.Sink))
 	fmt.Fprintf(b, "appliance %s, gVisor %s, %s, Linux %s %s\n", h.Appliance, h.GVisor, h.Go, h.Kernel, h.Arch)
 	cpu := count(h.CPUs, "processor")
