@@ -79,18 +79,25 @@ var actors = []struct {
 // about a microsecond: deaths and fired timers ask, segments do not.
 func whose() actor {
 	var pcs [48]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		f, more := frames.Next()
-		for _, a := range actors {
-			if strings.HasSuffix(f.Function, a.suffix) {
-				return a.actor
-			}
-		}
-		if !more {
-			return actorUnknown
+	for _, pc := range pcs[:runtime.Callers(2, pcs[:])] {
+		if a := callers.at(pc); a != actorUnknown {
+			return a
 		}
 	}
+	return actorUnknown
+}
+
+// callers are the places that a hook may be called from.
+var callers = frames[actor]{of: actorOf}
+
+// actorOf is the actor whose goroutines a function is on.
+func actorOf(function string) actor {
+	for _, a := range actors {
+		if strings.HasSuffix(function, a.suffix) {
+			return a.actor
+		}
+	}
+	return actorUnknown
 }
 
 // causeOf finds what caused a change that was just seen. Only one thing can cause

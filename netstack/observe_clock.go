@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -104,27 +103,35 @@ func timerName(callback string) string {
 		return timerFinWait2
 	}
 	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for {
-		f, more := frames.Next()
-		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-		switch {
-		case strings.Contains(name, "newBackoffTimer"), strings.Contains(name, "newHandshake"):
-			return timerRetransmit
-		case strings.Contains(name, "schedulePTO"):
-			return timerTLP
-		case strings.Contains(name, "resetKeepaliveTimer"):
-			return timerKeepalive
-		case strings.Contains(name, "(*rackControl)"):
-			return timerReorder
-		case strings.Contains(name, "maybeSendSegment"):
-			return timerCork
-		case strings.Contains(name, "tcp.(*sender)"):
-			return timerRetransmit
+	for _, pc := range pcs[:runtime.Callers(3, pcs[:])] {
+		if name := starters.at(pc); name != "" {
+			return name
 		}
-		if !more {
-			return timerUnknown
-		}
+	}
+	return timerUnknown
+}
+
+// starters are the places that timers are started from.
+var starters = frames[string]{of: timerOf}
+
+// timerOf is the timer that a function of gVisor's starts; "" for none.
+func timerOf(function string) string {
+	function = function[strings.LastIndexByte(function, '/')+1:]
+	switch {
+	case strings.Contains(function, "newBackoffTimer"), strings.Contains(function, "newHandshake"):
+		return timerRetransmit
+	case strings.Contains(function, "schedulePTO"):
+		return timerTLP
+	case strings.Contains(function, "resetKeepaliveTimer"):
+		return timerKeepalive
+	case strings.Contains(function, "(*rackControl)"):
+		return timerReorder
+	case strings.Contains(function, "maybeSendSegment"):
+		return timerCork
+	case strings.Contains(function, "tcp.(*sender)"):
+		return timerRetransmit
+	default:
+		return ""
 	}
 }
 
@@ -157,23 +164,13 @@ func (t *timer) Reset(d time.Duration) {
 	t.timer.Reset(d)
 }
 
-// checks knows of the places that have set a timer anew whether they are gVisor's
-// (*timer).checkExpiration: to ask for the name of one costs more than to walk to it.
-var checks sync.Map // program counter → bool
+// checks are the places that are in gVisor's (*timer).checkExpiration.
+var checks = frames[bool]{of: func(function string) bool { return strings.HasSuffix(function, "tcp.(*timer).checkExpiration") }}
 
 // calledByCheck tells whether checkExpiration called the caller of this one's.
 func calledByCheck() bool {
 	var pc [1]uintptr
-	if runtime.Callers(3, pc[:]) == 0 {
-		return false
-	}
-	if is, known := checks.Load(pc[0]); known {
-		return is.(bool) //nolint:forcetypeassert // nothing else is stored
-	}
-	f, _ := runtime.CallersFrames(pc[:]).Next()
-	is := strings.HasSuffix(f.Function, "tcp.(*timer).checkExpiration")
-	checks.Store(pc[0], is)
-	return is
+	return runtime.Callers(3, pc[:]) > 0 && checks.at(pc[0])
 }
 
 // fire runs the callback. gVisor lets a timer run out that it needs no more, and
