@@ -102,13 +102,26 @@ func timerName(callback string) string {
 	case strings.Contains(callback, "finWait2TimerExpired"):
 		return timerFinWait2
 	}
-	var pcs [16]uintptr
-	for _, pc := range pcs[:runtime.Callers(3, pcs[:])] {
+	var near [4]uintptr // mostly enough
+	n := runtime.Callers(3, near[:])
+	if name := startedFrom(near[:n]); name != "" {
+		return name
+	}
+	var far [16]uintptr
+	if name := startedFrom(far[:runtime.Callers(3+n, far[:])]); name != "" {
+		return name
+	}
+	return timerUnknown
+}
+
+// startedFrom is the timer that the innermost of these places starts; "" for none.
+func startedFrom(pcs []uintptr) string {
+	for _, pc := range pcs {
 		if name := starters.at(pc); name != "" {
 			return name
 		}
 	}
-	return timerUnknown
+	return ""
 }
 
 // starters are the places that timers are started from.

@@ -1,6 +1,8 @@
 package netstack
 
 import (
+	"slices"
+
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"appliance/tracer"
@@ -67,6 +69,9 @@ var nextStates = map[tracer.State][]tracer.State{
 // between returns the states that lie on the shortest way from one state to
 // another: none when the change is one that gVisor makes.
 func between(from, to tracer.State) []tracer.State {
+	if slices.Contains(nextStates[from], to) {
+		return nil
+	}
 	type step struct {
 		at   tracer.State
 		path []tracer.State

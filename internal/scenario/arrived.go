@@ -80,7 +80,7 @@ func (s *stage) allTaken(ctx context.Context) error {
 	return nil
 }
 
-var errLastWait = errors.New("Linux has not got all that was sent to it")
+var errLastWait = errors.New("not all that was sent has come")
 
 // sentWith is the segment that w waits for, and how many of its connection's segments the
 // sender's peer has got once it has that one: those that are lost on the way do not count,

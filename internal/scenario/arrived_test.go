@@ -92,10 +92,16 @@ func TestAllTaken(t *testing.T) {
 		want   map[netip.AddrPort]uint32 // how many segments Linux was waited for to have
 	}{
 		{"nothing sent", nil, nil},
-		{"two connections", []tracer.Event{segment(first, synack), segment(second, synack), segment(first, ack), segment(second, ack), segment(first, ack)},
-			map[netip.AddrPort]uint32{first: 3, second: 2}},
-		{"the newer one of the same ends", []tracer.Event{segment(first, synack), segment(first, ack), segment(first, ack), segment(first, synack), segment(first, ack)},
-			map[netip.AddrPort]uint32{first: 2}},
+		{
+			"two connections",
+			[]tracer.Event{segment(first, synack), segment(second, synack), segment(first, ack), segment(second, ack), segment(first, ack)},
+			map[netip.AddrPort]uint32{first: 3, second: 2},
+		},
+		{
+			"the newer one of the same ends",
+			[]tracer.Event{segment(first, synack), segment(first, ack), segment(first, ack), segment(first, synack), segment(first, ack)},
+			map[netip.AddrPort]uint32{first: 2},
+		},
 		{"half-open", []tracer.Event{segment(first, synack), segment(first, synack)}, nil},
 	} {
 		got := map[netip.AddrPort]uint32{}
