@@ -189,6 +189,15 @@ func (h *half) inGap(left, right uint32) bool {
 	return false
 }
 
+// longAgo is a number of bytes sent below half of the sequence space: until then its own
+// numbers and those of an earlier connection of the same ends are told apart.
+const longAgo = 1 << 30
+
+// reached tells whether SND.UNA can be una: whether that is one of the numbers sent so far.
+func (h *half) reached(una uint32) bool {
+	return !h.hasISN || h.bytes >= longAgo || una-h.isn <= h.next-h.isn
+}
+
 // before tells whether a comes before b in sequence space (RFC 9293, 3.4).
 func before(a, b uint32) bool { return int32(a-b) < 0 } //nolint:gosec // modulo 2^32 is meant
 

@@ -35,3 +35,25 @@ func TestKeepalive(t *testing.T) {
 		}
 	}
 }
+
+// TestReached: the probe of an earlier connection of the same ends is not taken for one's own.
+func TestReached(t *testing.T) {
+	for name, tc := range map[string]struct {
+		h    half
+		una  uint32
+		want bool
+	}{
+		"nothing known":          {half{}, 77, true},
+		"SYN not acknowledged":   {half{hasISN: true, isn: 1000, next: 1001}, 1000, true},
+		"all acknowledged":       {half{hasISN: true, isn: 1000, next: 1001}, 1001, true},
+		"an earlier connection":  {half{hasISN: true, isn: 1000, next: 1001}, 999, false},
+		"a later number":         {half{hasISN: true, isn: 1000, next: 1101, bytes: 100}, 1102, false},
+		"beyond 2^32":            {half{hasISN: true, isn: 1<<32 - 10, next: 90, bytes: 100}, 50, true},
+		"before, beyond 2^32":    {half{hasISN: true, isn: 1<<32 - 10, next: 90, bytes: 100}, 1<<32 - 11, false},
+		"4 GB and more are sent": {half{hasISN: true, isn: 1000, next: 1100, bytes: 1<<32 + 99}, 900, true},
+	} {
+		if got := tc.h.reached(tc.una); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -122,9 +122,25 @@ func (o *observer) probe(s *tcp.TCPEndpointState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.isShownBy(s) {
+		return
+	}
 	c.processed(s)
 	c.look(viaProbe)
 	if o.level >= tracer.LevelFull && !c.ended {
 		c.recordTCB(c.current.n, tcbOfProbe(s))
 	}
+}
+
+// isShownBy tells whether the probe's snapshot is of this endpoint. It has the ends'
+// addresses and not the endpoint: a connection that has just died, and whose last probe
+// is on its way, may have a successor of the same ends by now, or only the listener stands
+// for it. Its death is told by who finds it dead. mu is held.
+func (c *tracked) isShownBy(s *tcp.TCPEndpointState) bool {
+	switch c.ep.EndpointState() {
+	case tcp.StateInitial, tcp.StateBound, tcp.StateListen, tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return false // these the probe does not show
+	default:
+	}
+	return c.flow.out.reached(uint32(s.Sender.SndUna))
 }
