@@ -59,7 +59,10 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if o.Only != nil {
 		r.report.Settings.Only = o.Only.String()
 	}
+	release, awake := keepAwake()
+	r.report.Host.Awake = awake
 	err = r.run(steps(cases, o.Rounds))
+	release()
 	r.finish(cases)
 	if err == nil && r.nothing(cases) {
 		err = r.denied

@@ -41,6 +41,8 @@ type Host struct {
 	// little before the run means that others used the processors too.
 	LoadBefore float64 `json:"load_before"`
 	LoadAfter  float64 `json:"load_after"`
+	// Awake: idle processors were kept from sleeping, so that none had to be woken.
+	Awake bool `json:"awake"`
 }
 
 // Settings are how it was measured.

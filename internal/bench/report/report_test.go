@@ -75,7 +75,7 @@ func sampleReport() *Report {
 		Schema: Schema, Started: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), Took: 95 * time.Second,
 		Host: Host{
 			Appliance: "v1.2.3", GVisor: "v0.0.1", Go: "go1.26.3", Kernel: "6.18.0", Arch: "amd64",
-			CPUs: 2, CPU: "A <fast> & good one", LoadBefore: 0.1, LoadAfter: 1.5,
+			CPUs: 2, CPU: "A <fast> & good one", LoadBefore: 0.1, LoadAfter: 1.5, Awake: true,
 		},
 		Settings: Settings{Rounds: 3, Time: time.Second, WarmUp: 300 * time.Millisecond, Sink: "jsonl", Congestion: "cubic", MTU: 1500, Idle: 10000},
 		Skipped:  []Note{{Name: "iperf3/veth", Why: "iperf3 is not installed"}},

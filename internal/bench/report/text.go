@@ -39,6 +39,9 @@ func (r *Report) head(b *bytes.Buffer) {
 		cpu += " (" + h.CPU + ")"
 	}
 	fmt.Fprintf(b, "%s; load average %.1f before, %.1f after\n", cpu, h.LoadBefore, h.LoadAfter)
+	if h.Awake {
+		b.WriteString("Idle processors were kept awake.\n")
+	}
 	if h.LoadBefore > busy*float64(h.CPUs) {
 		b.WriteString("Others were using the processors before it began: figures are low and ratios uncertain.\n")
 	}
