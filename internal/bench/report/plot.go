@@ -9,8 +9,8 @@ import (
 // The plot's measures, in pixels.
 const (
 	plotWidth  = 900
-	labelWidth = 220
-	barsWidth  = 480
+	labelWidth = 250
+	barsWidth  = 450
 	rowHeight  = 22
 	headHeight = 44
 	topHeight  = 70
