@@ -67,7 +67,7 @@ func TestStacks(t *testing.T) {
 				t.Fatalf("%v\nthe server's log:\n%s", err, s.log.String())
 			}
 			agree(t, r, s.last(t))
-			if r.End.SenderCongestion != "cubic" || r.End.ReceiverCongestion != "cubic" {
+			if r.End.SenderCongestion != "reno" || r.End.ReceiverCongestion != "reno" {
 				t.Errorf("congestion control %q and %q", r.End.SenderCongestion, r.End.ReceiverCongestion)
 			}
 			if n := r.End.SumSent.Retransmits; c.Omit == 0 && (n == nil || *n < 1) {
