@@ -102,26 +102,15 @@ func timerName(callback string) string {
 	case strings.Contains(callback, "finWait2TimerExpired"):
 		return timerFinWait2
 	}
-	var near [4]uintptr // mostly enough
-	n := runtime.Callers(3, near[:])
-	if name := startedFrom(near[:n]); name != "" {
-		return name
-	}
-	var far [16]uintptr
-	if name := startedFrom(far[:runtime.Callers(3+n, far[:])]); name != "" {
-		return name
-	}
-	return timerUnknown
-}
-
-// startedFrom is the timer that the innermost of these places starts; "" for none.
-func startedFrom(pcs []uintptr) string {
-	for _, pc := range pcs {
-		if name := starters.at(pc); name != "" {
-			return name
+	var pcs [4]uintptr // mostly enough
+	for skip := 3; skip < 23; skip += len(pcs) {
+		for _, pc := range pcs[:runtime.Callers(skip, pcs[:])] {
+			if name := starters.at(pc); name != "" {
+				return name
+			}
 		}
 	}
-	return ""
+	return timerUnknown
 }
 
 // starters are the places that timers are started from.
