@@ -129,7 +129,8 @@ func dissectUDP(pkt *stack.PacketBuffer, id tuple) (Packet, bool) {
 
 // Flow is what the segments of one connection have shown, seen from one of its ends:
 // it gives a segment the relative numbers, the window in bytes and the notes that a
-// stack's trace has. The zero Flow is ready.
+// stack's trace has. The connection may have been open before: relative numbers are then not
+// known, and a repeat is one of what was seen. The zero Flow is ready.
 type Flow struct{ f flow }
 
 // Segment returns the event of the connection's next segment: p must be TCP. dropped
@@ -139,6 +140,7 @@ func (f *Flow) Segment(p Packet, dir tracer.Direction, dropped string) *tracer.S
 	s.dir, s.dropped = dir, dropped
 	body := new(tracer.Segment)
 	s.describe(body)
+	f.f.joins = true
 	f.f.tell(&s, body, "")
 	return body
 }

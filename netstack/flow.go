@@ -21,6 +21,8 @@ type half struct {
 	ts     uint32 // the newest of its timestamps (RFC 7323)
 	fin    bool
 	segs   uint64
+	joined bool       // it was open before the first segment seen, and …
+	first  uint32     // … all from this number on is next's and the gaps' to tell
 	bytes  uint64     // payload, without repeats
 	gaps   []interval // sequence space below next that has not been seen
 
@@ -42,6 +44,7 @@ type interval struct{ left, right uint32 }
 type flow struct {
 	in, out     half
 	retransmits uint64
+	joins       bool // its segments may be seen from the middle on
 }
 
 // halves returns the segment's own direction and the other.
@@ -62,6 +65,9 @@ func (f *flow) tell(s *segment, body *tracer.Segment, why string) {
 	if s.flags.Has(tracer.SYN) && (!own.hasISN || own.isn != s.seq && own.bytes == 0) {
 		*own = half{hasISN: true, isn: s.seq, next: s.seq, segs: own.segs, hasWS: s.opts.HasWS, ws: s.opts.WS}
 	}
+	if f.joins {
+		own.join(s)
+	}
 	f.relate(s, body, own, other)
 	body.Notes = f.notes(s, body, own, other, why)
 	own.segs++
@@ -74,6 +80,22 @@ func (f *flow) tell(s *segment, body *tracer.Segment, why string) {
 		own.synWin = body.Win
 	}
 	f.acknowledge(s, body, own, other)
+}
+
+// join begins a stream whose SYN was not seen at its first segment.
+func (h *half) join(s *segment) {
+	if !h.isKnown() && s.size() > 0 && !s.flags.Has(tracer.RST) {
+		h.joined, h.first, h.next = true, s.seq, s.seq
+	}
+}
+
+// isKnown tells whether next is known.
+func (h *half) isKnown() bool { return h.hasISN || h.joined }
+
+// precedes tells whether what comes before end was sent before all that has been seen: whether
+// it is a repeat is then not known.
+func (h *half) precedes(end uint32) bool {
+	return h.joined && h.bytes < longAgo && !before(h.first, end)
 }
 
 // overtook tells whether a segment was sent before one that has been seen, by its timestamp.
@@ -122,12 +144,15 @@ func (f *flow) relate(s *segment, body *tracer.Segment, own, other *half) {
 
 // advance learns which sequence numbers the segment has shown.
 func (f *flow) advance(s *segment, own *half) {
-	if !own.hasISN || s.size() == 0 || s.flags.Has(tracer.RST) {
+	if !own.isKnown() || s.size() == 0 || s.flags.Has(tracer.RST) {
 		return
 	}
 	end := s.end()
 	if s.flags.Has(tracer.FIN) {
 		own.fin = true
+	}
+	if own.precedes(s.seq+1) && !before(end, own.first) {
+		own.first = s.seq
 	}
 	if before(own.next, s.seq) {
 		if len(own.gaps) == maxGaps {
@@ -189,6 +214,20 @@ func (h *half) inGap(left, right uint32) bool {
 	return false
 }
 
+// expected is the number that comes next: on what comes in the first that has not been
+// seen, RCV.NXT, which is in the lowest gap while there is one.
+func (h *half) expected(d tracer.Direction) uint32 {
+	next := h.next
+	if d == tracer.In {
+		for _, g := range h.gaps {
+			if before(g.left, next) {
+				next = g.left
+			}
+		}
+	}
+	return next
+}
+
 // longAgo is a number of bytes sent below half of the sequence space: until then its own
 // numbers and those of an earlier connection of the same ends are told apart.
 const longAgo = 1 << 30
@@ -246,7 +285,7 @@ func join(a, b []string) []string {
 // notes tells what is special about a segment. why names the timer that sent it.
 func (f *flow) notes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
 	var notes []string
-	if !own.hasISN || s.flags.Has(tracer.RST) {
+	if !own.hasISN && !f.joins || s.flags.Has(tracer.RST) {
 		return nil
 	}
 	if s.size() > 0 {
@@ -267,11 +306,9 @@ func (f *flow) dataNotes(s *segment, own, other *half, why string) []string {
 	switch {
 	case s.len == 1 && other.win == 0 && other.hasAck && s.seq == other.ack-1 && !s.flags.Has(tracer.SYN):
 		return onlyWindowProbe
-	case s.seq == own.next: // the next, or the first SYN
-	case before(own.next, s.seq):
+	case s.seq == own.expected(s.dir), own.precedes(end): // in its turn, or nobody knows
+	case !before(s.seq, own.next), s.dir == tracer.In && own.inGap(s.seq, end):
 		notes = onlyOutOfOrder // something before it is missing
-	case s.dir == tracer.In && own.inGap(s.seq, end):
-		notes = onlyOutOfOrder
 	default:
 		notes = onlyRetransmission
 		if s.dir == tracer.Out {
@@ -305,22 +342,25 @@ func (f *flow) retransmission(s *segment, own, other *half, why string) []string
 // ackNotes are the notes of a pure ACK.
 func (f *flow) ackNotes(s *segment, body *tracer.Segment, own, other *half, why string) []string {
 	switch {
-	case why == timerKeepalive && s.seq == own.next-1:
+	case why == timerKeepalive && own.isLast(s.seq):
 		return onlyKeepalive
 	case other.hasAck && other.win == 0 && s.seq == other.ack-1: // Linux's probe has no byte
 		return onlyWindowProbe
-	case s.dir == tracer.In && s.seq == own.next-1 && s.ack == own.ack && !own.overtook(s):
+	case s.dir == tracer.In && own.isLast(s.seq) && s.ack == own.ack && !own.overtook(s):
 		return onlyKeepalive
 	case s.ack != own.ack:
 		return nil
 	case body.Win != own.win:
 		return onlyWindowUpdate
-	case other.hasISN && before(s.ack, other.next):
+	case other.isKnown() && before(s.ack, other.next):
 		return onlyDupACK // there is something it does not acknowledge
 	default:
 		return nil
 	}
 }
+
+// isLast tells whether a number is the one before the next.
+func (h *half) isLast(seq uint32) bool { return h.isKnown() && seq == h.next-1 }
 
 // summarize writes what was counted into the connection's end.
 func (f *flow) summarize(e *tracer.End) {

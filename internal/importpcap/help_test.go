@@ -35,30 +35,35 @@ type packet struct {
 
 // ip returns the packet.
 func (w wire) ip(p packet) []byte {
-	tcp := &layers.TCP{
-		SrcPort: 40000, DstPort: 9000, Seq: p.seq, Ack: p.ack, Window: 1000,
-		SYN: strings.Contains(p.flags, "S"), ACK: strings.Contains(p.flags, "A"),
-		FIN: strings.Contains(p.flags, "F"), RST: strings.Contains(p.flags, "R"),
-	}
+	src, dst := uint16(40000), uint16(9000)
 	if w.port != 0 {
-		tcp.SrcPort = layers.TCPPort(w.port)
+		src = w.port
 	}
 	a, b := net.IP{192, 168, 12, 1}, net.IP{192, 168, 12, 53}
 	if w.v6 {
 		a, b = net.ParseIP("fd00:12::1"), net.ParseIP("fd00:12::53")
 	}
 	if p.from == "B" {
-		a, b, tcp.SrcPort, tcp.DstPort = b, a, tcp.DstPort, tcp.SrcPort
+		a, b, src, dst = b, a, dst, src
 	}
 	payload := gopacket.Payload(bytes.Repeat([]byte("x"), p.len))
 	if w.v6 {
 		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: a, DstIP: b}
-		_ = tcp.SetNetworkLayerForChecksum(ip)
-		return serialize(ip, tcp, payload)
+		return serialize(ip, tcpOf(p, ip, src, dst), payload)
 	}
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: a, DstIP: b}
+	return serialize(ip, tcpOf(p, ip, src, dst), payload)
+}
+
+// tcpOf is a packet's TCP header.
+func tcpOf(p packet, ip gopacket.NetworkLayer, src, dst uint16) *layers.TCP {
+	tcp := &layers.TCP{
+		SrcPort: layers.TCPPort(src), DstPort: layers.TCPPort(dst), Seq: p.seq, Ack: p.ack, Window: 1000,
+		SYN: strings.Contains(p.flags, "S"), ACK: strings.Contains(p.flags, "A"),
+		FIN: strings.Contains(p.flags, "F"), RST: strings.Contains(p.flags, "R"),
+	}
 	_ = tcp.SetNetworkLayerForChecksum(ip)
-	return serialize(ip, tcp, payload)
+	return tcp
 }
 
 func serialize(all ...gopacket.SerializableLayer) []byte {

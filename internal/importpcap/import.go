@@ -35,7 +35,7 @@ type Summary struct {
 	Cut uint64
 	// Skipped is how many packets are not in the trace, by the reason.
 	Skipped map[string]uint64
-	// Conns is how many ends of connections there are, listeners included; Open those
+	// Conns is how many ends of connections there are, without listeners; Open those
 	// that were open before the first packet and turned out to be in ESTABLISHED; Unknown those of
 	// whose states nothing is known.
 	Conns, Open, Unknown int
@@ -46,7 +46,7 @@ type Summary struct {
 // before is written, and the error, a [*FileError], says where: it is an io.ErrUnexpectedEOF
 // where the file was only cut off.
 func Import(r io.Reader, sink tracer.Sink, o Options) (*Summary, error) {
-	m := &importer{sink: sink, opts: o, sum: Summary{Skipped: map[string]uint64{}}, known: map[uint32]bool{}}
+	m := &importer{sink: sink, opts: o, sum: Summary{Skipped: map[string]uint64{}}, known: map[uint32]bool{}, listeners: map[uint32]bool{}}
 	f, err := open(r)
 	if err != nil {
 		return &m.sum, fmt.Errorf("read capture: %w", err)
@@ -64,7 +64,10 @@ func Import(r io.Reader, sink tracer.Sink, o Options) (*Summary, error) {
 	if m.err != nil {
 		return &m.sum, m.err
 	}
-	for _, known := range m.known {
+	for conn, known := range m.known {
+		if m.listeners[conn] {
+			continue
+		}
 		m.sum.Conns++
 		if !known {
 			m.sum.Unknown++
@@ -86,8 +89,10 @@ type importer struct {
 	first   time.Time
 	last    time.Duration
 	buf     []byte
-	known   map[uint32]bool // whether there are states, by connection
-	err     error           // of the sink, the first
+	err     error // of the sink, the first
+
+	known     map[uint32]bool // whether there are states, by connection or listener
+	listeners map[uint32]bool // those that have children
 }
 
 func (m *importer) packets(f *fileReader) error {
@@ -169,6 +174,9 @@ func (m *importer) write(events []tracer.Event) error {
 		if e.Conn != 0 && (isState || !m.known[e.Conn]) {
 			m.known[e.Conn] = isState
 		}
+		if e.Parent != 0 {
+			m.listeners[e.Parent] = true
+		}
 		if isState && c.Cause.What == infer.WasOpen {
 			m.sum.Open++
 		}
@@ -187,11 +195,12 @@ func (m *importer) nothing() error {
 	return nil
 }
 
-// String tells a summary in one line: "12 packets: 10 segments of 4 ends of connections; skipped: 2 not TCP".
+// String tells a summary in one line: "12 packets: 10 segments, 4 ends of connections; skipped: 2 not TCP".
 func (s *Summary) String() string {
-	text := fmt.Sprintf("%d packets: %d segments, %d ends of connections", s.Packets, s.Segments, s.Conns)
+	text := fmt.Sprintf("%s: %s, %s", counted(s.Packets, "packet", "packets"), counted(s.Segments, "segment", "segments"),
+		counted(s.Conns, "end of a connection", "ends of connections"))
 	if s.Cut > 0 {
-		text += fmt.Sprintf("; %d segments captured without their end", s.Cut)
+		text += "; " + counted(s.Cut, "segment captured without its end", "segments captured without their end")
 	}
 	if len(s.Skipped) > 0 {
 		var parts []string
@@ -201,10 +210,18 @@ func (s *Summary) String() string {
 		text += "; skipped: " + strings.Join(parts, ", ")
 	}
 	if s.Open > 0 {
-		text += fmt.Sprintf("; %d ends were open before the first packet", s.Open)
+		text += "; " + counted(s.Open, "end was open before the first packet", "ends were open before the first packet")
 	}
 	if s.Unknown > 0 {
-		text += fmt.Sprintf("; of %d ends no state is known: what the capture has of them does not show it", s.Unknown)
+		text += fmt.Sprintf("; of %s no state is known: what the capture has does not show it", counted(s.Unknown, "end", "ends"))
 	}
 	return text
+}
+
+// counted is so many of a thing.
+func counted[N int | uint64](n N, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }

@@ -195,11 +195,11 @@ func TestSkipped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]uint64{"not TCP": 3, "not IP": 1, "fragments": 2, "too short or malformed": 2}
+	want := map[string]uint64{"not TCP": 3, "not IP": 1, "fragmented": 2, "too short or malformed": 2}
 	if d := cmp.Diff(want, sum.Skipped); d != "" || sum.Packets != 10 || sum.Segments != 2 {
 		t.Errorf("%+v\n%s", sum, d)
 	}
-	for _, want := range []string{"10 packets: 2 segments", "skipped: 2 fragments, 1 not IP, 3 not TCP, 2 too short or malformed"} {
+	for _, want := range []string{"10 packets: 2 segments", "skipped: 2 fragmented, 1 not IP, 3 not TCP, 2 too short or malformed"} {
 		if !strings.Contains(sum.String(), want) {
 			t.Errorf("%q is not in %q", want, sum)
 		}
@@ -288,10 +288,36 @@ func TestMany(t *testing.T) {
 	if g := got["30001"]; len(g) != 0 {
 		t.Errorf("claimed of a connection that nothing is known of: %v", g)
 	}
-	if sum.Open != 2 || sum.Unknown != 2 || sum.Conns != 2*conns+2+1+4 {
+	if sum.Open != 2 || sum.Unknown != 2 || sum.Conns != 2*conns+2+4 {
 		t.Errorf("%+v", sum)
 	}
 	if text := sum.String(); !strings.Contains(text, "2 ends were open before") || !strings.Contains(text, "of 2 ends no state is known") {
 		t.Error(text)
+	}
+}
+
+// TestCounts: a summary's numbers. A listener is no end of a connection.
+func TestCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		data [][]byte
+		want string
+	}{
+		"one connection": {packets(wire{}, hello), "9 packets: 9 segments, 2 ends of connections"},
+		"four": {
+			alternate(packets(wire{}, hello), packets(wire{port: 1}, hello), packets(wire{port: 2}, hello), packets(wire{port: 3}, hello)),
+			"36 packets: 36 segments, 8 ends of connections",
+		},
+		"without its SYN": {packets(wire{}, hello[1:]), "8 packets: 8 segments, 2 ends of connections; 1 end was open before the first packet"},
+		"one packet":      {packets(wire{}, hello[:1]), "1 packet: 1 segment, 1 end of a connection"},
+		"nothing known":   {packets(wire{}, hello[6:7]), "1 packet: 1 segment, 1 end of a connection; of 1 end no state is known: what the capture has does not show it"},
+		"no packet":       {nil, "0 packets: 0 segments, 0 ends of connections"},
+	} {
+		_, sum, _, err := read(pcapOf(layers.LinkTypeRaw, c.data...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum.String() != c.want {
+			t.Errorf("%s: %s, want %s", name, sum, c.want)
+		}
 	}
 }

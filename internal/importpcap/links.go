@@ -127,7 +127,7 @@ const (
 	skipLink     = "of other link types"
 	skipNotIP    = "not IP"
 	skipNotTCP   = "not TCP"
-	skipFragment = "fragments"
+	skipFragment = "fragmented"
 	skipShort    = "too short or malformed"
 )
 
