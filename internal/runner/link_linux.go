@@ -50,20 +50,37 @@ func OpenLabLink(_ context.Context, r lab.OpenRequest) (*lab.Opened, error) {
 	if err := checkPeer(r.PeerNetNS, args.Addresses); err != nil {
 		return nil, fmt.Errorf("open %s: %w", r.Interface, err)
 	}
-	fd, info, err := link.OpenPacketSocket(r.Interface, args.Offload)
+	info, err := link.LookupInterface(r.Interface)
 	if err != nil {
 		return nil, err
 	}
-	meta := openMeta{Info: info}
-	var restore func() error
+	unclaim, err := link.Claim(info)
+	if err != nil {
+		return nil, err
+	}
+	o, err := openClaimed(r, args.Offload, unclaim)
+	if err != nil {
+		return nil, errors.Join(err, unclaim())
+	}
+	return o, nil
+}
+
+// openClaimed opens the interface, which is this appliance's until unclaim is called.
+func openClaimed(r lab.OpenRequest, offload string, unclaim func() error) (*lab.Opened, error) {
+	fd, info, err := link.OpenPacketSocket(r.Interface, offload)
+	if err != nil {
+		return nil, err
+	}
+	meta, release := openMeta{Info: info}, unclaim
 	if info.Offload != link.OffloadOn {
 		off, err := link.DisableOffload(info, r.PeerNetNS)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("open %s: %w", r.Interface, err), unix.Close(fd))
 		}
-		restore, meta.Warnings = off.Restore, off.Warnings()
+		meta.Warnings = off.Warnings()
+		release = func() error { return errors.Join(off.Restore(), unclaim()) }
 	}
-	return opened(fd, r, meta, restore)
+	return opened(fd, r, meta, release)
 }
 
 // checkPeer refuses an address of the appliance's that the Linux side has already: the

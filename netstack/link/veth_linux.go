@@ -13,15 +13,16 @@ import (
 type Veth struct {
 	*Ethernet
 	close    sync.Once
-	offload  *Offload // nil when nothing was changed
+	release  func() error // of its claim; nil where another looks after that
+	offload  *Offload     // nil when nothing was changed
 	warnings []string
 }
 
 var _ Link = (*Veth)(nil)
 
 // OpenVeth opens a packet socket on the interface and makes a link of it. It
-// refuses an interface that is missing, down, or not Ethernet, and an appliance's
-// address that the kernel owns. Needs CAP_NET_RAW, and CAP_NET_ADMIN to change
+// refuses an interface that is missing, down, not Ethernet, or another appliance's (see
+// Claim), and an appliance's address that the kernel owns. Needs CAP_NET_RAW, and CAP_NET_ADMIN to change
 // offloads.
 func OpenVeth(o VethOptions) (*Veth, error) {
 	if err := o.check(); err != nil {
@@ -48,6 +49,21 @@ func openVeth(o VethOptions) (*Veth, error) {
 	if err := CheckAddresses(o.Addresses); err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Interface, err)
 	}
+	release, err := Claim(info)
+	if err != nil {
+		return nil, err
+	}
+	v, err := openClaimed(info, o)
+	if err != nil {
+		_ = release() // The first error tells more.
+		return nil, err
+	}
+	v.release = release
+	return v, nil
+}
+
+// openClaimed opens an interface that is this appliance's.
+func openClaimed(info InterfaceInfo, o VethOptions) (*Veth, error) {
 	fd, err := openPacketSocket(&info, o.Offload)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Interface, err)
@@ -74,7 +90,7 @@ func openVeth(o VethOptions) (*Veth, error) {
 }
 
 // NewVethFromFD makes a link of a socket that OpenPacketSocket has opened, perhaps
-// in another process, which then looks after offloads and addresses as well. It
+// in another process, which then looks after claim, offloads and addresses as well. It
 // owns fd, also when it fails. Of the options it uses MAC and BusyPoll: whether
 // there are offloads, the socket says itself.
 func NewVethFromFD(fd int, info InterfaceInfo, o VethOptions) (*Veth, error) {
@@ -119,13 +135,16 @@ func (v *Veth) Warnings() []string {
 	return w
 }
 
-// Close stops the link and puts the offloads back that it had turned off; if that
-// failed, Warnings says so. Wait waits for the loop.
+// Close stops the link, puts the offloads back that it had turned off (if that failed,
+// Warnings says so), and gives up the claim. Wait waits for the loop.
 func (v *Veth) Close() {
 	v.Ethernet.Close()
 	v.close.Do(func() {
 		if v.offload != nil {
 			_ = v.offload.Restore() // Kept among its warnings.
+		}
+		if v.release != nil {
+			_ = v.release() // A descriptor that cannot be closed is closed nevertheless.
 		}
 	})
 }
