@@ -81,7 +81,7 @@ func TestTraceFile(t *testing.T) {
 		{"dir.jsonl", 1, `^appliance: create trace file "dir.jsonl": is a directory: name a file in it`},
 		{"full.jsonl", 1, "no space left on device: 0 events were written; free some space"},
 		{"closed/t.jsonl", 4, "permission denied: choose a directory that you may write to"},
-		{"t.pcap", 3, `"t.pcap" does not tell its form: want a name that ends in .jsonl`},
+		{"t.pcap", 2, `^appliance: run: -w: "t.pcap" does not tell its form: want a name that ends in .jsonl`},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			r := u.run(t, "run", "--link", "pipe", "-w", "first.jsonl", "-w", tt.file, "-w", "last.txt")
@@ -122,6 +122,14 @@ func TestFullDisk(t *testing.T) {
 	// Standard output, likewise.
 	full := u.runTo(t, "/dev/full", "run", "--link", "pipe")
 	full.want(t, 1, "", "^appliance: write the trace as text: .*no space left on device$")
+	// It is the output's fault, not the input's.
+	for _, verb := range []string{"show", "summary"} {
+		read := u.runTo(t, "/dev/full", "trace", verb, "disk/t.jsonl")
+		read.want(t, 1, "", "^appliance: write standard output: .*no space left on device$")
+		if strings.Contains(read.stderr, "line ") {
+			t.Errorf("trace %s blames the input:\n%s", verb, read.stderr)
+		}
+	}
 }
 
 // runTo runs the program with its standard output to a file.
@@ -153,6 +161,21 @@ func TestAddressInUse(t *testing.T) {
 				t.Errorf("left %q", files)
 			}
 		})
+	}
+}
+
+// TestOtherMTU: a lab of another MTU than asked for.
+func TestOtherMTU(t *testing.T) {
+	for _, kind := range []string{"veth", "tap"} {
+		u, name := rootLab(t, kind)
+		args := []string{"run", "--lab", name, "--link", kind, "--mtu", "1400"}
+		u.run(t, args...).want(t, 1, "^$",
+			"^appliance: "+kind+" (app0|tap0): its MTU is 1500, and 1400 is wanted: .* `appliance lab up --name "+name+" --mtu 1400`$")
+		u.run(t, "lab", "up", "--name", name, "--mtu", "1400").want(t, 0, "", "")
+		p := u.start(t, args...)
+		p.await(t, &p.stderr, "MTU 1400")
+		p.signal(t, syscall.SIGTERM)
+		p.wait(t).want(t, 0, "", "")
 	}
 }
 
@@ -252,18 +275,50 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: while open connections get time to end, another signal ends the
-// program at once.
+// TestSecondSignal: open connections get time to end; another signal aborts them, and the
+// program still ends in order, with the offloads as they were.
 func TestSecondSignal(t *testing.T) {
-	u, lab := settings()[2].up(t)
-	p := u.start(t, append([]string{"run", "--app", "echo"}, runFlags(lab, nil)...)...)
-	p.await(t, &p.stderr, "echo on tcp port")
-	// The peer keeps its end open: FIN-WAIT-2 lasts longer than the patience.
-	u.openEcho(t, lab)
-	p.signal(t, syscall.SIGTERM)
-	p.await(t, &p.stdout, "ESTABLISHED → FIN-WAIT-1")
-	p.signal(t, syscall.SIGTERM)
-	if r := p.wait(t); r.code == 0 && !strings.Contains(r.stdout, "stack closed") {
-		t.Errorf("ended with 0 before the connection had ended:\n%s", r.stdout+r.stderr)
+	for _, s := range settings() {
+		t.Run(s.name, func(t *testing.T) {
+			u, lab := s.up(t)
+			// A TAP's are the appliance's own to set: they are for as long as it has the device.
+			features := func() string {
+				if slices.Contains(s.run, "tap") {
+					return ""
+				}
+				return u.exec(t, lab, "ethtool", "-k", "eth0").stdout
+			}
+			before := features()
+			p := u.start(t, append([]string{"run", "--app", "echo"}, runFlags(lab, s.run)...)...)
+			p.await(t, &p.stderr, "echo on tcp port")
+			// The peer keeps its end open: FIN-WAIT-2 lasts longer than the patience.
+			u.openEcho(t, lab)
+			p.signal(t, syscall.SIGTERM)
+			p.await(t, &p.stdout, "ESTABLISHED → FIN-WAIT-1")
+			p.signal(t, syscall.SIGTERM)
+			p.wait(t).want(t, 0, "→ CLOSED +by stack closed", "^appliance: connections: 0 opened, 1 accepted")
+			if after := features(); after != before {
+				t.Errorf("the features of eth0 were\n%s\nand are\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestSecondAppliance: a lab has room for one appliance, which goes on undisturbed.
+func TestSecondAppliance(t *testing.T) {
+	for _, s := range settings() {
+		t.Run(s.name, func(t *testing.T) {
+			u, lab := s.up(t)
+			p := u.start(t, append([]string{"run", "--app", "echo"}, runFlags(lab, s.run)...)...)
+			p.await(t, &p.stderr, "echo on tcp port")
+			r := u.run(t, append([]string{"run", "--address", "192.168.12.54/24", "-w", "t.jsonl"}, runFlags(lab, s.run)...)...)
+			r.want(t, 1, "^$", "^appliance: .*open (app0|TAP device tap0): device or resource busy: another ")
+			if files := names(t, u.dir); len(files) > 0 {
+				t.Errorf("left %q", files)
+			}
+			u.openEcho(t, lab)
+			p.signal(t, syscall.SIGTERM)
+			p.wait(t).want(t, 0, "SYN-RECEIVED → ESTABLISHED", "")
+		})
 	}
 }

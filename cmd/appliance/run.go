@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -23,8 +24,8 @@ func runCommand() *cli.Command {
 		Description: "Without -c the configuration is the default one (appliance config default); flags change\n" +
 			"what the file says. The trace goes to standard output and to each -w FILE.\n" +
 			"SIGUSR1 prints counters. SIGINT and SIGTERM let open connections end and print totals;\n" +
-			"a second one ends the program at once. With nothing but clients, or clients on a pipe,\n" +
-			"it ends by itself when they are done.\n\n" +
+			"a second one aborts them. With nothing but clients, or clients on a pipe, it ends by\n" +
+			"itself when they are done.\n\n" +
 			"A --rule says, with spaces between: drop, delay, duplicate, corrupt or reorder; in, out or both;\n" +
 			"flags, such as SYN,!ACK; a time for delay; and any of nth=2 (or 1-3, or 2-; counted per\n" +
 			"connection), payload=0 (or != < <= > >=), contains=\"text\", state=ESTABLISHED,CLOSE-WAIT,\n" +
@@ -101,9 +102,12 @@ func runAction(c *cli.Context) error {
 	}
 	stopCounters := printCounters(a, counters, log)
 	err = a.Run(ctx)
-	stop() // a second signal ends the program at once
 	stopCounters()
-	err = runner.Join(err, a.Close())
+	again, stopAgain := signal.NotifyContext(c.Context, stopSignals...)
+	defer stopAgain()
+	stop()
+	defer context.AfterFunc(again, stopAgain)() // after a second signal a third ends the program at once
+	err = runner.Join(err, a.Close(again))
 	for _, line := range a.Counters() {
 		log("%s", line)
 	}

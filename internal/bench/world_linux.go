@@ -164,7 +164,7 @@ func (w *world) openAppliance(ctx context.Context, c report.Case, o Options) err
 		if w.sink, err = newSink(o); err != nil {
 			return err
 		}
-		w.closers = append(w.closers, w.sink.remove)
+		w.closers = append(w.closers, w.sink.free)
 		ro.Sinks = []tracer.Sink{w.sink}
 	}
 	restore := tuning.Apply()
@@ -174,7 +174,7 @@ func (w *world) openAppliance(ctx context.Context, c report.Case, o Options) err
 		return err
 	}
 	w.sync = a.Sync
-	w.closers = append(w.closers, a.Close)
+	w.closers = append(w.closers, func() error { return a.Close(context.Background()) })
 	w.warnings = append(w.warnings, a.Warnings()...)
 	return w.serve(ctx, a.Stack())
 }

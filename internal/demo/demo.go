@@ -159,7 +159,7 @@ func (o Options) play(ctx context.Context, l *lab.Lab, kind config.LinkKind) err
 	if err == nil {
 		err = ended.wait(ctx)
 	}
-	err = errors.Join(err, a.Close())
+	err = errors.Join(err, a.Close(ctx))
 	if err != nil {
 		return err
 	}

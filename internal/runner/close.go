@@ -10,15 +10,15 @@ import (
 	"appliance/netstack"
 )
 
-// Close stops the programs, gives open connections a moment to end in order, and
-// closes everything. It returns what failed; what could not be put back as it was is
-// logged.
-func (a *Appliance) Close() error {
+// Close stops the programs, gives open connections a moment to end in order, which is over
+// when ctx is, and closes everything. It returns what failed; what could not be put back as
+// it was is logged.
+func (a *Appliance) Close(ctx context.Context) error {
 	a.closing.Do(func() {
 		known := a.Warnings()
 		a.stopApps()
 		a.apps.Wait()
-		ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+		ctx, cancel := context.WithTimeout(ctx, drainTime)
 		defer cancel()
 		for _, s := range []*netstack.Stack{a.peer, a.stack} {
 			if s != nil && a.linkUp() {

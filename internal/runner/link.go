@@ -45,6 +45,20 @@ func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, err
 	})
 }
 
+// checkMTU refuses a link whose MTU is another than the configuration wants: that of an
+// interface that was there before.
+func checkMTU(c *config.Config, l link.Link) error {
+	want, info := c.Link.MTU, l.Info()
+	if want == 0 || want == int(l.MTU()) {
+		return nil
+	}
+	command := fmt.Sprintf("`ip link set %s mtu %d` at both ends", info.Name, want)
+	if c.Link.Lab != "" {
+		command = fmt.Sprintf("`appliance lab up%s --mtu %d`", nameFlag(c.Link.Lab), want)
+	}
+	return fmt.Errorf("%s %s: its MTU is %d, and %d is wanted: leave that out (--mtu, link.mtu), or set it with %s", info.Kind, info.Name, l.MTU(), want, command)
+}
+
 // StableMAC is the MAC address of an appliance that is given none, locally
 // administered: the same in every run with the same IP addresses. A new one each time
 // would leave the peer's neighbour cache wrong, and the peer unable to reach an

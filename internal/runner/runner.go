@@ -128,6 +128,9 @@ func (a *Appliance) openLinks(ctx context.Context) error {
 			return err
 		}
 		a.links = []link.Link{opened}
+		if err := checkMTU(c, opened); err != nil {
+			return err
+		}
 	}
 	a.device = a.links[0]
 	return a.impair()
