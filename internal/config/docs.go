@@ -38,7 +38,7 @@ var docs = map[string]doc{
 	"Link.netns":      {text: "The network namespace that the interface is in: a name or a path. Without it, the one the appliance is started in.", example: "blue"},
 	"Link.peer_netns": {text: "The network namespace of the veth pair's other end, where its offloads are switched off.", example: "green"},
 	"Link.mac":        {text: "The stack's Ethernet address. Without it, one that follows from addresses, so that it stays the same.", example: "02:00:00:00:12:53"},
-	"Link.mtu":        {text: "The largest packet, in bytes, without the Ethernet header: 68 to 65535, from 1280 with IPv6. 0 is the interface's own (1500 for a pipe)."},
+	"Link.mtu":        {text: "The largest packet, in bytes, without the Ethernet header: 68 to 65535, from 1280 with IPv6. 0 is the interface's own (1500 for a pipe); where the interface is there already, it must be that."},
 	"Link.offload": {text: "off: what is traced is what a wire would carry, one frame a segment; the checksum and segmentation offloads of " +
 		"the link's kernel end are switched off while the appliance runs\n" +
 		"on: for load; segments of up to 64 KB both ways, and the kernel's own come without a checksum; the trace tells how many wire segments each stands for\n" +

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"appliance/apps"
@@ -86,6 +87,11 @@ func (v *validator) server(path string, a App) {
 	}
 }
 
+// isOwn tells whether an address is one of the appliance's.
+func (v *validator) isOwn(a netip.Addr) bool {
+	return slices.ContainsFunc(v.c.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
+}
+
 func (v *validator) client(path string, a App) {
 	if a.Port != 0 {
 		v.fail(path+".port", "a client's server is named by connect: remove port")
@@ -101,5 +107,7 @@ func (v *validator) client(path string, a App) {
 		v.fail(path+".connect", "%s has the port 0: want 1 to 65535", a.Connect)
 	case a.Connect.Addr().IsUnspecified() || a.Connect.Addr().IsMulticast():
 		v.fail(path+".connect", "%s is no host's address: want the server's", a.Connect.Addr())
+	case v.c.Link.Kind != LinkPipe && v.isOwn(a.Connect.Addr()): // on a pipe the client is the other end's
+		v.fail(path+".connect", "%s is the appliance's own address, and a stack cannot connect to itself: want the other end's, such as 192.168.12.1, or a pipe", a.Connect.Addr())
 	}
 }

@@ -40,9 +40,13 @@ func (b *builder) addresses(old []netip.Prefix) error {
 	return nil
 }
 
-func (b *builder) addressesOf(e linuxEnd, old []netip.Prefix) error {
+// ipv6Of has IPv6 use the addresses that it is given at once, and find none by itself.
+func (b *builder) ipv6Of(e linuxEnd) error {
+	if b.spec.MTU < minMTU6 {
+		return nil // there is no IPv6 on such an interface
+	}
 	conf := "ipv6/conf/" + e.name + "/"
-	err := b.set(e.ns, []sysctl{
+	return b.set(e.ns, []sysctl{
 		{conf + "disable_ipv6", "0"},
 		{conf + "accept_ra", "0"},
 		{conf + "autoconf", "0"},
@@ -50,7 +54,10 @@ func (b *builder) addressesOf(e linuxEnd, old []netip.Prefix) error {
 		{conf + "accept_dad", "0"},
 		{conf + "dad_transmits", "0"},
 	})
-	if err != nil {
+}
+
+func (b *builder) addressesOf(e linuxEnd, old []netip.Prefix) error {
+	if err := b.ipv6Of(e); err != nil {
 		return err
 	}
 	l, err := e.h.LinkByName(e.name)

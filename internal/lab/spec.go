@@ -37,14 +37,27 @@ const (
 
 var nameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
+// The smallest MTUs of IPv4 (RFC 791, 3.2) and IPv6 (RFC 8200, 5).
+const (
+	minMTU4 = 68
+	minMTU6 = 1280
+)
+
+// OptionError is an option that no lab can have.
+type OptionError struct{ err error }
+
+func (e *OptionError) Error() string { return e.err.Error() }
+
+func (e *OptionError) Unwrap() error { return e.err }
+
 // checkName puts the default for no name.
 func checkName(name string) (string, error) {
 	if name == "" {
 		return DefaultName, nil
 	}
 	if len(name) > nameMax || !nameForm.MatchString(name) {
-		return "", fmt.Errorf("lab: bad name %q: use 1 to %d of a-z, 0-9 and '-', with a letter or digit first and last",
-			name, nameMax)
+		return "", &OptionError{fmt.Errorf("lab: bad name %q: use 1 to %d of a-z, 0-9 and '-', with a letter or digit first and last",
+			name, nameMax)}
 	}
 	return name, nil
 }
@@ -74,7 +87,10 @@ func want(o Options, have *spec) (spec, error) {
 	if len(o.Addresses) > 0 {
 		w.Addrs = slices.Clone(o.Addresses)
 	}
-	return w, w.check()
+	if err := w.check(); err != nil {
+		return w, &OptionError{err}
+	}
+	return w, nil
 }
 
 func (s spec) check() error {
@@ -84,7 +100,7 @@ func (s spec) check() error {
 	if s.Kind == TAP && len(s.AppAddrs) > 0 {
 		return fmt.Errorf("addresses on the appliance's side: a %s has no second interface to give them to: use %s", TAP, Veth)
 	}
-	minMTU := 68 // RFC 791, 3.2
+	minMTU, why := minMTU4, ""
 	seen := map[netip.Addr]bool{}
 	for _, a := range slices.Concat(s.Addrs, s.AppAddrs) {
 		switch {
@@ -99,13 +115,13 @@ func (s spec) check() error {
 		}
 		seen[a.Addr()] = true
 		if a.Addr().Is6() {
-			minMTU = 1280 // RFC 8200, 5
+			minMTU, why = minMTU6, " (RFC 8200, 5: it has IPv6 addresses)"
 		}
 	}
 	// What a TAP takes at most; a veth would take a little more.
 	const maxMTU = 65521
 	if s.MTU < minMTU || s.MTU > maxMTU {
-		return fmt.Errorf("bad MTU %d: use %d to %d (with IPv6 addresses at least 1280, RFC 8200, 5)", s.MTU, minMTU, maxMTU)
+		return fmt.Errorf("bad MTU %d: use %d to %d%s", s.MTU, minMTU, maxMTU, why)
 	}
 	if n := len(s.side(sideHost).mark()); n > markMax {
 		return fmt.Errorf("too many addresses: name and addresses make %d bytes of mark, and the kernel keeps %d", n, markMax)
