@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"time"
@@ -17,13 +18,14 @@ func (c *Conn) add(i int, e *tracer.Event) {
 	case *tracer.Call:
 		c.called(b)
 	case *tracer.Segment:
+		c.Segments = true
 		if !c.Listener {
 			c.segment(b)
 		}
 	case *tracer.Datagram:
 		c.UDP = true
 	case *tracer.End:
-		c.End, c.role = b, b.Role
+		c.End, c.role = b, cmp.Or(b.Role, c.role)
 	default:
 	}
 	if e.Parent != 0 {

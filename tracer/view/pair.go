@@ -11,6 +11,14 @@ import (
 // B is nil where only one end is traced. A single end that was opened by its peer is A too.
 type Pair struct{ A, B *Conn }
 
+// Other returns the pair's end that is not c, nil where that is not traced.
+func (p Pair) Other(c *Conn) *Conn {
+	if p.A == c {
+		return p.B
+	}
+	return p.A
+}
+
 // ends are a connection's two ends, as seen from one of them.
 type ends struct{ local, remote netip.AddrPort }
 

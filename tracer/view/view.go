@@ -36,6 +36,7 @@ type Conn struct {
 	Parent        uint32         // its listener; 0: none
 	Listener      bool
 	UDP           bool        // a socket for datagrams
+	Segments      bool        // the trace has segments of it: not so of a Linux peer, whose kernel tells its states alone
 	Events        []int       // indices into Trace.Events, ascending
 	Spans         []Span      // the states it was in, in order
 	End           *tracer.End // nil where it had not ended
@@ -50,7 +51,9 @@ type isn struct {
 	known bool
 }
 
-// Span is a time that a connection spent in one state.
+// Span is a time that a connection spent in one state: from the event of the change that
+// began it to that of the change that ended it. How long it was says the latter change's
+// own Dwell, which was measured at the change, a little before there was an event.
 type Span struct {
 	State    tracer.State
 	From, To time.Duration // since the trace started

@@ -227,3 +227,20 @@ func TestAnyTrace(t *testing.T) {
 		}
 	})
 }
+
+// TestSegments: of a Linux peer the trace has states and calls, and no segments.
+func TestSegments(t *testing.T) {
+	for name, want := range map[string][2]bool{
+		"server-closes-first-linux": {false, true},
+		"data-lost-sack-linux":      {true, false},
+		"echo-tcp":                  {true, true},
+	} {
+		p := load(t, name).Pairs()[0]
+		if got := [2]bool{p.A.Segments, p.B.Segments}; got != want {
+			t.Errorf("%s: segments of %s and %s: %v, want %v", name, p.A.Name(), p.B.Name(), got, want)
+		}
+		if p.Other(p.A) != p.B || p.Other(p.B) != p.A {
+			t.Errorf("%s: the other end of each is not the other's", name)
+		}
+	}
+}

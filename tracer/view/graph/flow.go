@@ -46,13 +46,12 @@ type seg struct {
 
 // ack is a segment as an acknowledgment.
 type ack struct {
-	at     time.Duration
-	ack    int64
-	win    int64 // the right edge is ack + win
-	hasWin bool  // not so on a SYN: its window is unscaled
-	dup    bool
-	sack   [][2]int64
-	n      uint64
+	at   time.Duration
+	ack  int64
+	win  int64 // the right edge is ack + win; on a SYN it is never scaled (RFC 7323, 2.2)
+	dup  bool
+	sack [][2]int64
+	n    uint64
 }
 
 // change is a new value of one of the sender's variables, in bytes or nanoseconds.
@@ -245,7 +244,7 @@ func (g *gather) ack(list []ack, e *tracer.Event, b *tracer.Segment) []ack {
 		return list // the sender never got it
 	}
 	last := g.isn.last
-	a := ack{at: e.T, n: e.N, ack: g.isn.at(b.Ack), win: int64(b.Win), hasWin: !b.Flags.Has(tracer.SYN), dup: noted(b, "dup-ack")}
+	a := ack{at: e.T, n: e.N, ack: g.isn.at(b.Ack), win: int64(b.Win), dup: noted(b, "dup-ack")}
 	for _, block := range b.Opts.SACK {
 		a.sack = append(a.sack, [2]int64{g.isn.at(block.Left), g.isn.at(block.Right)})
 	}

@@ -62,8 +62,20 @@ const (
 func Busiest(t *view.Trace, stacks []string) *view.Conn {
 	sent := map[uint32]int{}
 	for i := range t.Events {
-		if b, ok := t.Events[i].Body.(*tracer.Segment); ok && b.Dir == tracer.Out {
-			sent[t.Events[i].Conn] += b.Len
+		e := &t.Events[i]
+		b, ok := e.Body.(*tracer.Segment)
+		if !ok {
+			continue
+		}
+		if b.Dir == tracer.Out {
+			sent[e.Conn] += b.Len
+			continue
+		}
+		if p, ok := t.PairOf(e.Conn); ok {
+			// What an end without segments of its own sent is known where it came to.
+			if peer := p.Other(t.Conn(e.Conn)); peer != nil && !peer.Segments {
+				sent[peer.ID] += b.Len
+			}
 		}
 	}
 	var best *view.Conn
@@ -94,7 +106,7 @@ func SVG(w io.Writer, t *view.Trace, c *view.Conn, o Options) error {
 func Draw(t *view.Trace, c *view.Conn, o Options) (*draw.Canvas, error) {
 	f := choose(t, c, o.Dir)
 	if len(f.segs)+len(f.acks)+len(f.back) == 0 {
-		return nil, fmt.Errorf("graph: connection %d has no segments in this trace: was it written with level states?", c.ID)
+		return nil, fmt.Errorf("connection %d has no segments in this trace: level states writes none, and a Linux peer shows its states alone", c.ID)
 	}
 	if len(o.Kinds) == 0 {
 		o.Kinds = Kinds()
@@ -119,13 +131,19 @@ func Draw(t *view.Trace, c *view.Conn, o Options) (*draw.Canvas, error) {
 	return p.Canvas, nil
 }
 
-// choose finds the flow of one direction of a connection.
+// choose finds the flow of one direction of a connection. An end without segments shows no
+// data: it counts as one that is not traced.
 func choose(t *view.Trace, c *view.Conn, dir tracer.Direction) *flow {
 	var peer *view.Conn
 	if p, ok := t.PairOf(c.ID); ok {
-		if peer = p.B; peer == c {
-			peer = p.A
-		}
+		peer = p.Other(c)
+	}
+	switch {
+	case peer == nil:
+	case !peer.Segments:
+		peer = nil
+	case !c.Segments:
+		c = nil
 	}
 	switch dir {
 	case tracer.Out:
@@ -166,7 +184,7 @@ func (p *page) source() string {
 	if p.sender {
 		return p.lang.F("as the data's sender saw it, on its own clock (%s)", p.end.Name())
 	}
-	return p.lang.F("as the data's receiver saw it (%s): the sender is not in this trace", p.end.Name())
+	return p.lang.F("as the data's receiver saw it (%s): no segments of the sender are in this trace", p.end.Name())
 }
 
 // clock makes the time axis: all that is drawn lies on it.

@@ -61,7 +61,8 @@ func TestSequences(t *testing.T) {
 				continue
 			}
 			for _, dir := range []tracer.Direction{tracer.Out, tracer.In} {
-				if f := choose(trace, c, dir); len(f.segs)+len(f.acks)+len(f.back) == 0 {
+				pair, _ := trace.PairOf(c.ID)
+				if peer := pair.Other(c); !c.Segments && (peer == nil || !peer.Segments) {
 					continue // an error: see TestNothing
 				}
 				name := fmt.Sprintf("%s, connection %d %s", filepath.Base(path), c.ID, dir)
@@ -213,6 +214,75 @@ func TestSendersClock(t *testing.T) {
 	f := choose(half, half.Conn(2), tracer.In)
 	if f.sender || len(f.segs) != 4 || f.segs[0].at != 40*ms || !f.segs[1].lost {
 		t.Errorf("the receiver alone: %+v", f)
+	}
+}
+
+// TestLinuxPeer: of a peer whose states alone are traced, the other end shows the data both
+// ways, as its receiver and as its sender.
+func TestLinuxPeer(t *testing.T) {
+	const peer, server = 2, 3
+	trace := load(t, "../testdata/server-closes-first-linux.jsonl")
+	for _, c := range []struct {
+		conn    uint32
+		dir     tracer.Direction
+		sender  bool
+		payload int64
+	}{
+		{peer, tracer.Out, false, 18},
+		{peer, tracer.In, true, 379},
+		{peer, "", true, 379},
+		{server, tracer.Out, true, 379},
+		{server, tracer.In, false, 18},
+		{server, "", true, 379},
+	} {
+		f := choose(trace, trace.Conn(c.conn), c.dir)
+		if f.end.ID != server || f.sender != c.sender || payload(f.segs) != c.payload {
+			t.Errorf("%+v: seen by %s, its sender %v, %d bytes", c, f.end.Name(), f.sender, payload(f.segs))
+		}
+	}
+	p, _ := svgOf(t, trace, trace.Conn(peer), Options{Dir: tracer.Out})
+	if want := "as the data's receiver saw it (server.3): no segments of the sender are in this trace"; !slices.ContainsFunc(p.Texts(), func(s drawtest.Shape) bool { return s.Text == want }) {
+		t.Errorf("the picture does not say %q", want)
+	}
+	// What such a peer sent counts where it came to.
+	m := &maker{}
+	m.events = []tracer.Event{{
+		N: 1, Stack: "client", Conn: 1, Local: clientAddr, Remote: serverAddr,
+		Body: &tracer.StateChange{From: tracer.Closed, To: tracer.SynSent},
+	}}
+	m.seg(1*ms, 2, tracer.In, 1, 1, 1000)
+	m.seg(2*ms, 2, tracer.Out, 1, 1001, 10)
+	if c := Busiest(m.trace(), nil); c == nil || c.ID != 1 {
+		t.Errorf("the busiest: %+v", c)
+	}
+	if c := Busiest(m.trace(), []string{"server"}); c == nil || c.ID != 2 {
+		t.Errorf("the server's busiest: %+v", c)
+	}
+}
+
+// TestEdgeFromTheHandshake: the SYN-ACK gives the first window, as it stands there: the
+// first data lies below an edge.
+func TestEdgeFromTheHandshake(t *testing.T) {
+	m := &maker{}
+	m.seg(0, 1, tracer.Out, 0, 0, 0).Flags = tracer.SYN
+	synAck := m.seg(10*ms, 1, tracer.In, 0, 1, 0)
+	synAck.Flags, synAck.Win = tracer.SYN|tracer.ACK, 1500
+	m.seg(11*ms, 1, tracer.Out, 1, 1, 0)
+	m.seg(12*ms, 1, tracer.Out, 1, 1, 1000)
+	m.seg(20*ms, 1, tracer.In, 1, 1001, 0).Win = 500
+	trace := m.trace()
+	p, _ := svgOf(t, trace, trace.Conn(1), Options{Kinds: []Kind{Sequence}})
+	edge, data := math.Inf(1), math.Inf(1)
+	for _, s := range p.Shapes {
+		switch {
+		case s.Tag == "polyline" && s.Has("l-timer"):
+			edge = min(edge, s.X1)
+		case s.Tag == "line" && s.Has("l-data") && s.N == 4:
+			data = s.X1
+		}
+	}
+	if f := choose(trace, trace.Conn(1), tracer.Out); math.IsInf(data, 1) || len(f.acks) != 2 || edge >= data {
+		t.Errorf("the edge begins at %.1f, the data stands at %.1f", edge, data)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"appliance/tracer"
 	"appliance/tracer/view/draw"
+	"appliance/tracer/view/summary"
 )
 
 // sample is a round-trip time that a segment and its acknowledgment show.
@@ -16,49 +18,29 @@ type sample struct {
 	first uint64 // the segment
 }
 
-// samples measures round-trip times at the sender: for each ACK that says something new,
-// that of the newest segment that it covers, unless that was sent more than once (Karn's
-// algorithm: RFC 6298, 3).
+// samples measures round-trip times at the sender, as the summary does.
 func (f *flow) samples() []sample {
 	if !f.sender {
 		return nil
 	}
 	var (
 		list  []sample
-		open  []*seg // sent once, not acknowledged, ascending
-		acked int64
-		high  int64
+		trips summary.RoundTrips
+		sack  []tracer.SACKBlock
 	)
 	i := 0
 	for k := range f.acks {
 		a := &f.acks[k]
 		for ; i < len(f.segs) && f.segs[i].n < a.n; i++ {
 			s := &f.segs[i]
-			if s.from < high { // whatever overlaps was sent more than once
-				open = slices.DeleteFunc(open, func(o *seg) bool { return o.from < s.to && s.from < o.to })
-			}
-			high = max(high, s.to)
-			if s.kind == fresh && s.to > s.from && s.to > acked {
-				open = append(open, s)
-			}
+			trips.Sent(s.at, s.n, uint32(s.from), int(s.to-s.from), s.kind == repeat)
 		}
-		if a.ack <= acked {
-			continue
+		sack = sack[:0]
+		for _, b := range a.sack {
+			sack = append(sack, tracer.SACKBlock{Left: uint32(b[0]), Right: uint32(b[1])})
 		}
-		acked = a.ack
-		var newest *seg
-		rest := 0
-		for _, s := range open {
-			if s.to <= a.ack {
-				newest = s
-			} else {
-				open[rest] = s
-				rest++
-			}
-		}
-		open = open[:rest]
-		if newest != nil && a.at >= newest.at {
-			list = append(list, sample{a.at, a.at - newest.at, a.n, newest.n})
+		if t, ok := trips.Acked(a.at, uint32(a.ack), sack); ok {
+			list = append(list, sample{a.at, t.Time, a.n, t.N})
 		}
 	}
 	return list
@@ -86,7 +68,7 @@ func (p *page) rtt() chart {
 		c.hi, c.units = 1, nil
 		c.nothing = p.lang.T("no round-trip time is known here")
 		if !p.sender {
-			c.nothing = p.lang.T("the round-trip time is known at the sender, which is not in this trace")
+			c.nothing = p.lang.T("the round-trip time is known at the sender, whose segments are not in this trace")
 		}
 		return c
 	}

@@ -71,9 +71,7 @@ func (p *page) sequence() chart {
 	for i := range p.acks {
 		a := &p.acks[i]
 		sack, dup = sack || len(a.sack) > 0, dup || a.dup
-		if a.hasWin {
-			edges = append(edges, float64(a.ack+a.win))
-		}
+		edges = append(edges, float64(a.ack+a.win))
 	}
 	c.hi = headroom(c.hi, edges) * 1.04
 	c.add(has[fresh], draw.Sent, asBar, p.lang.T("segment|a bar"))
@@ -174,9 +172,8 @@ func (p *plot) ticksOfDups() []draw.Point {
 func (p *plot) windowEdge() {
 	var list []step
 	for i := range p.acks {
-		if a := &p.acks[i]; a.hasWin {
-			list = append(list, step{p.place(a.at, a.n), float64(a.ack + a.win)})
-		}
+		a := &p.acks[i]
+		list = append(list, step{p.place(a.at, a.n), float64(a.ack + a.win)})
 	}
 	p.steps(list, p.lastPlace(), draw.Attr{Class: draw.Timer, Width: 1.2, Dash: "5 3"})
 }

@@ -41,9 +41,8 @@ func (p *page) inflight() (list []step, hi float64) {
 // peerWindow is the window that the data's receiver announced.
 func (p *page) peerWindow() (list []step) {
 	for i := range p.acks {
-		if a := &p.acks[i]; a.hasWin {
-			list = append(list, step{p.place(a.at, a.n), float64(a.win)})
-		}
+		a := &p.acks[i]
+		list = append(list, step{p.place(a.at, a.n), float64(a.win)})
 	}
 	return list
 }

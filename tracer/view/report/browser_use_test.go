@@ -45,6 +45,10 @@ func TestInBrowser(t *testing.T) {
 		p.do(chromedp.KeyEvent(kb.ArrowDown))
 		p.silent()
 	})
+	t.Run("narrow", func(t *testing.T) {
+		fitTable(open(browser, t, linux(t, "server-closes-first-linux"), Options{}, false))
+		fitTable(open(browser, t, crowd(3), Options{Lang: words.Chinese}, true))
+	})
 	t.Run("print", func(t *testing.T) { printAll(open(browser, t, conversation(100), Options{}, true)) })
 	t.Run("large", func(t *testing.T) { scrollLarge(open(browser, t, conversation(15_200), Options{}, false)) })
 	for _, c := range []struct {
@@ -104,6 +108,17 @@ func pickEverywhere(p *tab) {
 	}
 	p.keep("pick")
 	p.silent()
+}
+
+// fitTable holds that the whole of the connections' table is seen however wide the window is.
+func fitTable(p *tab) {
+	for _, wide := range []int64{1400, 1200, 1100, 960, 800, 400} {
+		p.do(chromedp.EmulateViewport(wide, 900))
+		if over := eval[int](p, `(() => { const t = document.querySelector('.table'); return t.scrollWidth - t.clientWidth; })()`); over > 0 {
+			p.t.Errorf("at %d pixels %d of the connections' table are cut off", wide, over)
+		}
+		p.keep(fmt.Sprintf("narrow-%d", wide))
+	}
 }
 
 func filterTimeline(p *tab) {

@@ -92,7 +92,7 @@ func (b *book) graphs(row int, t *view.Trace, p view.Pair, o graph.Options) {
 	b.picture(row, string(o.Kinds[0]), ways...)
 }
 
-// way is a direction of data, and the end that tells most of it.
+// way is a direction of data, and the end that is asked for it.
 type way struct {
 	conn *view.Conn
 	dir  tracer.Direction
@@ -107,10 +107,7 @@ func waysOf(t *view.Trace, p view.Pair) []way {
 	all := []way{{p.A, tracer.Out}, back}
 	var ways []way
 	for _, w := range all {
-		if slices.ContainsFunc(w.conn.Events, func(i int) bool {
-			g, ok := t.Events[i].Body.(*tracer.Segment)
-			return ok && g.Dir == w.dir && g.Len > 0
-		}) {
+		if data(t, w.conn, w.dir) || data(t, p.Other(w.conn), opposite(w.dir)) {
 			ways = append(ways, w)
 		}
 	}
@@ -118,6 +115,21 @@ func waysOf(t *view.Trace, p view.Pair) []way {
 		return all[:1]
 	}
 	return ways
+}
+
+// data tells whether an end has segments with payload that go one way; nil has none.
+func data(t *view.Trace, c *view.Conn, dir tracer.Direction) bool {
+	return c != nil && slices.ContainsFunc(c.Events, func(i int) bool {
+		g, ok := t.Events[i].Body.(*tracer.Segment)
+		return ok && g.Dir == dir && g.Len > 0
+	})
+}
+
+func opposite(dir tracer.Direction) tracer.Direction {
+	if dir == tracer.Out {
+		return tracer.In
+	}
+	return tracer.Out
 }
 
 // picture adds a tab to a row's, with what is drawn under one another; nothing where that

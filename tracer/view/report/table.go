@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,8 +94,8 @@ func columnsIn(l words.Lang) []column {
 		{Name: l.T("states"), Help: l.T("The states that each end came to, in their order.")},
 		{Name: l.T("bytes → / ←"), Help: l.T("Payload without repeats: from the opener, and to it."), Number: true},
 		{Name: l.T("segments → / ←"), Number: true},
-		{Name: l.T("retransmitted"), Number: true},
-		{Name: l.T("RTT: least / median / p99"), Help: l.T("From a segment to the acknowledgment that covers it, at the first end."), Number: true},
+		{Name: l.T("retransmitted"), Help: l.T("By the ends whose segments are traced."), Number: true},
+		{Name: l.T("RTT: least / median / p99"), Help: l.T("From a segment to the acknowledgment that covers it, at the first end whose segments are traced."), Number: true},
 		{Name: l.T("from"), Help: l.T("Since the trace started."), Number: true},
 		{Name: l.T("lasted"), Number: true},
 		{Name: l.T("end|of a connection")},
@@ -137,19 +136,28 @@ func (e *entry) name() string {
 	return strings.Join(list, " ↔ ")
 }
 
-// sides are what went from the opener, and what to it, as the ends tell.
+// counted tells whether an end's segments were counted: not so those of a Linux peer,
+// whose kernel tells its states alone.
+func counted(c *summary.Conn) bool { return c != nil && c.SegmentsOut+c.SegmentsIn > 0 }
+
+// sides are what went from the opener, and what to it, as the ends tell; ok is false where
+// none does.
 func (e *entry) sides(of func(c *summary.Conn) (out, in uint64)) (there, back uint64, ok bool) {
-	if e.a == nil {
-		return 0, 0, false
+	opener, other := e.a, e.b
+	if e.pair.A.Role() == tracer.Passive {
+		opener, other = other, opener
 	}
-	there, back = of(e.a)
-	if e.a.Role == tracer.Passive {
-		there, back = back, there
+	// Each end counts best what it sent itself.
+	if counted(other) {
+		back, there = of(other)
 	}
-	if e.b != nil { // each end counts best what it sent itself
-		back, _ = of(e.b)
+	if counted(opener) {
+		out, in := of(opener)
+		if there = out; !counted(other) {
+			back = in
+		}
 	}
-	return there, back, true
+	return there, back, counted(opener) || counted(other)
 }
 
 func bytesOf(c *summary.Conn) (out, in uint64)    { return c.BytesOut, c.BytesIn }
@@ -179,17 +187,35 @@ func (e *entry) cells() []cell {
 		}
 		return cells
 	}
-	again := cell{Text: grouped(e.retransmits()), Class: "num"}
+	again := cell{Text: none, Class: "num"}
+	if counted(e.a) || counted(e.b) {
+		again.Text = grouped(e.retransmits())
+	}
 	if e.retransmits() > 0 {
 		again.Class = "num warn"
 	}
-	rtt := none
-	if r := e.a.RTT; r != nil {
-		rtt = fmt.Sprintf("%s / %s / %s", lasted(r.Min), lasted(r.Median), lasted(r.P99))
-	}
-	return append(cells, again, cell{Text: rtt, Class: "num"},
-		cell{Text: lasted(e.a.Opened), Class: "num"}, cell{Text: lasted(e.a.Duration), Class: "num"}, e.how())
+	return append(cells, again, cell{Text: e.rtt(), Class: "num"},
+		cell{Text: whole(lasted(e.a.Opened)), Class: "num"}, cell{Text: whole(lasted(e.a.Duration)), Class: "num"}, e.how())
 }
+
+// rtt are the round-trip times at the first end whose segments were counted.
+func (e *entry) rtt() string {
+	c := e.a
+	if !counted(c) && e.b != nil {
+		c = e.b
+	}
+	if c.RTT == nil {
+		return none
+	}
+	about := ""
+	if c.RTT.Approximate {
+		about = "~"
+	}
+	return whole(lasted(c.RTT.Min)) + " / " + about + whole(lasted(c.RTT.Median)) + " / " + about + whole(lasted(c.RTT.P99))
+}
+
+// whole is a text that no line's end parts.
+func whole(s string) string { return strings.ReplaceAll(s, " ", "\u00a0") }
 
 // states are the strips of the states that the ends came to.
 func (e *entry) states() cell {
@@ -209,24 +235,34 @@ func (e *entry) states() cell {
 	return c
 }
 
-// how tells how the connection ended at its first end, and to a pointer how at both.
+// how tells how the connection ended at its first end, by name at the other where only
+// that one tells; and to a pointer how at both.
 func (e *entry) how() cell {
 	c := cell{Text: howOf(e.l, e.a), Class: howClass(e.a)}
-	if e.b != nil {
-		c.Title = e.a.Name() + ": " + c.Text + "; " + e.b.Name() + ": " + howOf(e.l, e.b)
+	if e.b == nil {
+		return c
+	}
+	other := e.b.Name() + ": " + howOf(e.l, e.b)
+	c.Title = e.a.Name() + ": " + c.Text + "; " + other
+	if ended(e.a) && e.a.How == "" && e.b.How != "" {
+		c.Text, c.Class = other, howClass(e.b)
 	}
 	return c
 }
 
+// ended tells whether the connection is over. That of a Linux peer comes to CLOSED, and
+// nothing tells how.
+func ended(c *summary.Conn) bool { return !c.Open || c.State == tracer.Closed.String() }
+
 func howClass(c *summary.Conn) string {
-	if c.Open || c.How == tracer.HowFIN {
+	if c.How == "" || c.How == tracer.HowFIN {
 		return ""
 	}
 	return "bad"
 }
 
 func howOf(l words.Lang, c *summary.Conn) string {
-	if c.Open {
+	if !ended(c) {
 		return l.F("open: %s", c.State)
 	}
 	return view.How(l, c.How)
@@ -234,19 +270,20 @@ func howOf(l words.Lang, c *summary.Conn) string {
 
 // totals are those of all rows.
 type totals struct {
-	connections, others                                          uint64
+	connections                                                  uint64
 	bytesThere, bytesBack, segmentsThere, segmentsBack, repeated uint64
 	several                                                      bool // both ends are traced: what one sent the other got
+	counted                                                      bool // the segments of any connection were
 }
 
 func (s *totals) add(e *entry) {
 	s.several = s.several || e.pair.B != nil
-	there, back, ok := e.sides(bytesOf)
-	if !ok {
-		s.others++
+	if e.a == nil {
 		return
 	}
 	s.connections++
+	there, back, ok := e.sides(bytesOf)
+	s.counted = s.counted || ok
 	s.bytesThere, s.bytesBack = s.bytesThere+there, s.bytesBack+back
 	there, back, _ = e.sides(segmentsOf)
 	s.segmentsThere, s.segmentsBack = s.segmentsThere+there, s.segmentsBack+back
@@ -254,14 +291,20 @@ func (s *totals) add(e *entry) {
 }
 
 func (s *totals) cells(l words.Lang) []cell {
-	two := func(there, back uint64) cell { return cell{Text: grouped(there) + " / " + grouped(back), Class: "num"} }
+	count := func(n uint64) string {
+		if !s.counted {
+			return none
+		}
+		return grouped(n)
+	}
+	two := func(there, back uint64) cell { return cell{Text: count(there) + " / " + count(back), Class: "num"} }
 	return []cell{
 		{Text: l.T("All together")},
 		{Text: l.F("%s connections", grouped(s.connections))},
 		{},
 		two(s.bytesThere, s.bytesBack),
 		two(s.segmentsThere, s.segmentsBack),
-		{Text: grouped(s.repeated), Class: "num"},
+		{Text: count(s.repeated), Class: "num"},
 		{},
 		{},
 		{},
@@ -292,8 +335,10 @@ func (s *totals) tiles(t *view.Trace, l words.Lang) []tile {
 		add(l.T("datagrams"), datagrams)
 	}
 	if s.connections > 0 {
-		bytes, unit := scaled(s.bytesThere + s.bytesBack)
 		add(l.T("changes of state"), changes)
+	}
+	if s.counted {
+		bytes, unit := scaled(s.bytesThere + s.bytesBack)
 		add(l.T("segments"), s.segmentsThere+s.segmentsBack)
 		list = append(list, tile{Name: l.T("payload"), Value: bytes, Unit: unit},
 			tile{Name: l.T("retransmitted"), Value: grouped(s.repeated), Bad: s.repeated > 0})

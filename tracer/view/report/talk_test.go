@@ -54,8 +54,12 @@ func (k *talk) state(e end, from, to tracer.State, kind tracer.CauseKind, n uint
 // segment lets a segment leave one end and come to the other; it returns the number of its
 // arrival.
 func (k *talk) segment(from, to end, flags tracer.Flags, seq, ack uint32, size int, notes ...string) (in uint64) {
+	own, peer := uint32(5000), uint32(9000) // the initial sequence numbers
+	if from.parent != 0 {
+		own, peer = peer, own
+	}
 	s := tracer.Segment{
-		Dir: tracer.Out, Flags: flags, Seq: 5000 + seq, Ack: 9000 + ack, HasRel: true, RelSeq: seq,
+		Dir: tracer.Out, Flags: flags, Seq: own + seq, Ack: peer + ack, HasRel: true, RelSeq: seq,
 		HasRelAck: flags.Has(tracer.ACK), RelAck: ack, Len: size, Win: 65535, Notes: notes,
 	}
 	k.add(from, 3000, &s)

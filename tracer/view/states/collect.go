@@ -87,7 +87,7 @@ func New(t *view.Trace, o Options) (*Diagram, error) {
 		}
 	}
 	if len(d.Paths) == 0 {
-		return nil, fmt.Errorf("states: %s made no change of state in this trace: was it written with level off, or cut off?", subject(o))
+		return nil, fmt.Errorf("%s made no change of state in this trace: was it written with level off, or cut off?", subject(o))
 	}
 	for _, s := range d.States {
 		slices.Sort(s.Dwells)
@@ -136,7 +136,7 @@ func choose(t *view.Trace, o Options) (conns []*view.Conn, many bool, err error)
 		conns = slices.DeleteFunc(conns, func(c *view.Conn) bool { return !slices.Contains(o.Stacks, c.Stack) })
 	}
 	if len(conns) == 0 {
-		return nil, false, fmt.Errorf("states: no connection of %s: trace summary lists what there is", described(o))
+		return nil, false, fmt.Errorf("no connection of %s: trace summary lists what there is", described(o))
 	}
 	return conns, many && len(conns) > 1, nil
 }
@@ -154,7 +154,7 @@ func named(t *view.Trace, ids []uint32) (pairs []view.Pair, listeners []*view.Co
 	for _, id := range ids {
 		c := t.Conn(id)
 		if c == nil || c.UDP {
-			return nil, nil, fmt.Errorf("states: the trace has no connection %d of TCP: trace summary lists what there is", id)
+			return nil, nil, fmt.Errorf("the trace has no connection %d of TCP: trace summary lists what there is", id)
 		}
 		p, ok := t.PairOf(id)
 		switch {

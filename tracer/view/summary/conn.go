@@ -41,14 +41,26 @@ type conn struct {
 	state         tracer.State
 	listener      bool
 	told          bool // it changed its state, or had a segment
+	proof         proof
+	strays        bool // its segments had several remote addresses
 	in, out       flow
 	retransmits   uint64
 	end           *tracer.End
-	pending       pending
-	rtt           histogram
+	roundTrips    RoundTrips
+	rtt           times
 	totals        *totals
 	before, after *conn
 }
+
+// proof is what shows that it is a connection. A listener has segments too, and a part of a
+// trace need not have the call or the state that tells it.
+type proof uint8
+
+const (
+	unproved proof = iota // it had nothing but SYNs that it did not answer
+	segments              // segments, which are a listener's where they are of several peers
+	proved                // a state, a listener of its own, or that it opened
+)
 
 // flow counts one direction, for a connection whose end does not say.
 type flow struct {
@@ -56,6 +68,12 @@ type flow struct {
 	next     uint64 // one behind the highest byte's sequence number, not wrapped
 	from     uint64 // the first byte's
 	begun    bool
+}
+
+// add counts a segment.
+func (f *flow) add(g *tracer.Segment) {
+	f.segments += wire(g)
+	f.payload(g)
 }
 
 // payload takes note of a segment's bytes.
@@ -90,9 +108,11 @@ func (c *conn) event(e *tracer.Event) {
 		c.local = e.Local
 	}
 	if e.Remote.IsValid() {
+		c.strays = c.strays || c.remote.IsValid() && c.remote != e.Remote
 		c.remote = e.Remote
 	}
 	if e.Parent != 0 {
+		c.proof = proved
 		c.opener(tracer.Passive)
 	}
 	switch b := e.Body.(type) {
@@ -102,9 +122,10 @@ func (c *conn) event(e *tracer.Event) {
 		c.segment(e, b)
 	case *tracer.Call:
 		switch b.Name {
-		case "listen":
+		case "listen", "accept":
 			c.listener = true
 		case "connect":
+			c.proof = proved
 			c.opener(tracer.Active)
 		}
 	case *tracer.End:
@@ -123,7 +144,7 @@ func (c *conn) change(b *tracer.StateChange) {
 	c.told = true
 	c.state = b.To
 	switch {
-	case b.To == tracer.Listen:
+	case b.To == tracer.Listen, b.From == tracer.Listen && b.To == tracer.Closed && c.proof != proved:
 		c.listener = true
 		return
 	case b.From == tracer.Listen:
@@ -131,32 +152,53 @@ func (c *conn) change(b *tracer.StateChange) {
 	case b.To == tracer.SynSent:
 		c.opener(tracer.Active)
 	}
+	c.proof = proved
 	c.states.add(b.To)
 }
 
 func (c *conn) segment(e *tracer.Event, g *tracer.Segment) {
 	c.told = true
-	if g.Flags.Has(tracer.SYN) && !g.Flags.Has(tracer.ACK) {
+	asks := g.Flags&(tracer.SYN|tracer.ACK) == tracer.SYN
+	if !asks || g.Dir == tracer.Out {
+		c.proof = max(c.proof, segments)
+	}
+	if asks {
 		c.opener(map[tracer.Direction]tracer.Role{tracer.Out: tracer.Active, tracer.In: tracer.Passive}[g.Dir])
 	}
-	again := slices.ContainsFunc(g.Notes, func(n string) bool { return n == "retransmission" })
 	if g.Dir == tracer.Out {
-		c.out.segments += wire(g)
-		c.out.payload(g)
+		again := slices.Contains(g.Notes, "retransmission")
+		c.out.add(g)
 		if again {
 			c.retransmits += wire(g)
 		}
-		c.pending.sent(e.T, g, again)
+		c.roundTrips.Sent(e.T, e.N, g.Seq, numbers(g), again)
 		return
 	}
 	if g.Dropped != "" {
 		return // the connection never had it
 	}
-	c.in.segments += wire(g)
-	c.in.payload(g)
-	if d, ok := c.pending.acked(e.T, g); ok {
-		c.rtt.add(d)
+	c.in.add(g)
+	if g.Flags&(tracer.ACK|tracer.RST) != tracer.ACK {
+		return
 	}
+	if t, ok := c.roundTrips.Acked(e.T, g.Ack, g.Opts.SACK); ok {
+		c.rtt.add(t.Time)
+	}
+}
+
+// numbers returns how many sequence numbers a segment takes up.
+func numbers(g *tracer.Segment) int {
+	n := max(g.Len, 0)
+	if n == 0 && g.Flags.Has(tracer.RST) {
+		return 0
+	}
+	if g.Flags.Has(tracer.SYN) {
+		n++
+	}
+	if g.Flags.Has(tracer.FIN) {
+		n++
+	}
+	return n
 }
 
 // wire returns for how many segments of a wire a segment stands.
@@ -165,6 +207,11 @@ func wire(g *tracer.Segment) uint64 { return uint64(max(g.WireSegments, 1)) }
 // connected tells whether it is a connection of TCP's, rather than a socket that did
 // nothing or one for datagrams.
 func (c *conn) connected() bool { return c.told || c.end != nil }
+
+// isListener tells, at the trace's end, whether all that is known of it is a listener's.
+func (c *conn) isListener() bool {
+	return c.end == nil && c.told && (c.proof == unproved || c.proof == segments && c.strays)
+}
 
 // line returns what is to be told of it at a time.
 func (c *conn) line(at time.Duration) *Conn {

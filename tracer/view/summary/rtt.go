@@ -1,157 +1,150 @@
 package summary
 
 import (
-	"math"
+	"cmp"
 	"math/bits"
 	"slices"
 	"time"
-
-	"appliance/tracer"
 )
 
-// RTT are round trip times: from a segment to the first acknowledgment that covers it, as
-// the stack saw them go and come. Of segments that were sent more than once there is none
-// (Karn's algorithm, RFC 6298, 3). Min and max are exact, the others within 1.6 %.
+// RTT are round-trip times, as [RoundTrips] measures them. Of an even number the median is
+// the upper of the two in the middle; p99 is the smallest that 99 % do not exceed.
 type RTT struct {
 	Samples uint64        `json:"samples"`
 	Min     time.Duration `json:"min_ns"`
 	Median  time.Duration `json:"median_ns"`
 	P99     time.Duration `json:"p99_ns"`
 	Max     time.Duration `json:"max_ns"`
+	// Approximate says that Median and P99 may be off by 1.6 %: there were too many times
+	// to keep each.
+	Approximate bool `json:"approximate,omitempty"`
 }
 
-// maxPending is how many segments are timed at once; where more are on their way, the
-// others are not timed.
-const maxPending = 16
+// maxExact is how many different times are kept each by itself.
+const maxExact = 1024
 
-// pending are the segments on their way that are being timed, in order.
-type pending struct {
-	segments []timed
-}
-
-type timed struct {
-	end uint32 // the acknowledgment that covers it
-	at  time.Duration
-}
-
-// sent takes note of an outbound segment.
-func (p *pending) sent(at time.Duration, g *tracer.Segment, again bool) {
-	end := g.Seq + uint32(max(g.Len, 0))
-	if g.Flags.Has(tracer.SYN) {
-		end++
-	}
-	if g.Flags.Has(tracer.FIN) {
-		end++
-	}
-	switch {
-	case again:
-		p.segments = p.segments[:0] // which of the two an acknowledgment is for, nobody knows
-	case end == g.Seq || g.Dropped != "" || len(p.segments) >= maxPending:
-	case len(p.segments) > 0 && int32(end-p.segments[len(p.segments)-1].end) <= 0: // sent before
-	default:
-		p.segments = append(p.segments, timed{end, at})
-	}
-}
-
-// acked returns the time that the newest of the segments took which an inbound one covers.
-func (p *pending) acked(at time.Duration, g *tracer.Segment) (d time.Duration, ok bool) {
-	if !g.Flags.Has(tracer.ACK) {
-		return 0, false
-	}
-	n := 0
-	for n < len(p.segments) && int32(g.Ack-p.segments[n].end) >= 0 {
-		d = at - p.segments[n].at
-		n++
-	}
-	p.segments = p.segments[:copy(p.segments, p.segments[n:])]
-	return max(d, 0), n > 0
-}
-
-// histogram counts times in buckets whose width is a thirty-second of their values.
-type histogram struct {
+// times counts times: each by itself while they are few, then in buckets whose width is a
+// thirty-second of their values.
+type times struct {
 	n        uint64
 	min, max time.Duration
-	buckets  []bucket // sorted; those that have any
+	counts   []count // in order
+	coarse   bool
+	room     *int // how many more may be kept each by itself, here and elsewhere; nil: any number
 }
 
-type bucket struct {
-	key uint16
-	n   uint32
+// count is how often there was a time, or one of the bucket that begins with it.
+type count struct {
+	at time.Duration
+	n  uint64
 }
 
 // subBits says into how many buckets a doubling is divided.
 const subBits = 5
 
-// keyOf returns a value's bucket.
-func keyOf(d time.Duration) uint16 {
-	v := uint64(d)
-	if v < 1<<subBits {
-		return uint16(v)
-	}
-	shift := bits.Len64(v) - subBits - 1
-	return uint16((shift+1)<<subBits) + uint16(v>>shift&(1<<subBits-1))
-}
+// shiftOf returns the logarithm of the width of a time's bucket.
+func shiftOf(d time.Duration) int { return max(bits.Len64(uint64(d))-subBits-1, 0) }
 
-// middle returns the value in the middle of a bucket.
-func middle(key uint16) time.Duration {
-	if key < 1<<subBits {
-		return time.Duration(key)
-	}
-	shift := int(key>>subBits) - 1
-	low := (1<<subBits | uint64(key)&(1<<subBits-1)) << shift
-	return time.Duration(low + 1<<shift/2)
-}
+// bucketOf returns with which time a time's bucket begins.
+func bucketOf(d time.Duration) time.Duration { return d >> shiftOf(d) << shiftOf(d) }
 
-func (h *histogram) add(d time.Duration) {
+// middleOf returns the middle of the bucket that begins with a time.
+func middleOf(d time.Duration) time.Duration { return d + 1<<shiftOf(d)>>1 }
+
+func (h *times) add(d time.Duration) { h.addTo(d, 1) }
+
+// addTo counts a time n times more.
+func (h *times) addTo(d time.Duration, n uint64) {
 	if h.n == 0 || d < h.min {
 		h.min = d
 	}
 	h.max = max(h.max, d)
-	h.n++
-	h.count(keyOf(d), 1)
+	h.n += n
+	h.count(d, n)
 }
 
-func (h *histogram) count(key uint16, n uint32) {
-	i, ok := slices.BinarySearchFunc(h.buckets, key, func(b bucket, key uint16) int { return int(b.key) - int(key) })
-	if !ok {
-		h.buckets = slices.Insert(h.buckets, i, bucket{key: key})
+func (h *times) count(d time.Duration, n uint64) {
+	if h.coarse {
+		d = bucketOf(d)
 	}
-	if sum := h.buckets[i].n + n; sum >= n { // 2³² of one connection's in a bucket is enough
-		h.buckets[i].n = sum
+	i, ok := slices.BinarySearchFunc(h.counts, d, func(c count, d time.Duration) int { return cmp.Compare(c.at, d) })
+	switch {
+	case ok:
+		h.counts[i].n += n
+	case h.coarse:
+		h.counts = slices.Insert(h.counts, i, count{d, n})
+	case len(h.counts) == maxExact || h.room != nil && *h.room == 0:
+		h.coarsen()
+		h.count(d, n)
+	default:
+		h.counts = slices.Insert(h.counts, i, count{d, n})
+		h.free(-1)
 	}
 }
 
-// merge adds another's counts.
-func (h *histogram) merge(o *histogram) {
+// coarsen puts the times that are kept into buckets.
+func (h *times) coarsen() {
+	h.drop()
+	exact := h.counts
+	h.coarse, h.counts = true, nil
+	for _, c := range exact {
+		h.count(c.at, c.n)
+	}
+}
+
+// merge adds another's times.
+func (h *times) merge(o *times) {
 	if o.n == 0 {
 		return
+	}
+	if o.coarse && !h.coarse {
+		h.coarsen()
 	}
 	if h.n == 0 || o.min < h.min {
 		h.min = o.min
 	}
 	h.max = max(h.max, o.max)
 	h.n += o.n
-	for _, b := range o.buckets {
-		h.count(b.key, b.n)
+	for _, c := range o.counts {
+		h.count(c.at, c.n)
 	}
 }
 
-// quantile returns the smallest value that the share q of all do not exceed.
-func (h *histogram) quantile(q float64) time.Duration {
-	rank := uint64(math.Ceil(q*float64(h.n))) - 1
-	var below uint64
-	for _, b := range h.buckets {
-		if below += uint64(b.n); below > rank {
-			return min(max(middle(b.key), h.min), h.max)
+// nth returns the time with i below it.
+func (h *times) nth(i uint64) time.Duration {
+	for _, c := range h.counts {
+		if i < c.n {
+			if !h.coarse {
+				return c.at
+			}
+			return min(max(middleOf(c.at), h.min), h.max)
 		}
+		i -= c.n
 	}
 	return h.max
 }
 
 // summary returns what is told of them, nil where there are none.
-func (h *histogram) summary() *RTT {
+func (h *times) summary() *RTT {
 	if h.n == 0 {
 		return nil
 	}
-	return &RTT{Samples: h.n, Min: h.min, Median: h.quantile(0.5), P99: h.quantile(0.99), Max: h.max}
+	return &RTT{
+		Samples: h.n, Min: h.min, Median: h.nth(h.n / 2), P99: h.nth(h.n - 1 - h.n/100), Max: h.max,
+		Approximate: h.coarse && h.min < h.max,
+	}
+}
+
+// free gives back the room of n times.
+func (h *times) free(n int) {
+	if h.room != nil {
+		*h.room += n
+	}
+}
+
+// drop gives back the room of all that are kept each by itself.
+func (h *times) drop() {
+	if !h.coarse {
+		h.free(len(h.counts))
+	}
 }

@@ -15,6 +15,13 @@ import (
 // began first is told as far as it is known, and what it does afterwards is not looked at.
 const maxOpen = 1 << 17
 
+// These bound, over all connections, the segments that are timed and the times that are kept
+// each by itself.
+const (
+	maxAllTimed = 1 << 19
+	maxAllExact = 1 << 20
+)
+
 // maxDone bounds the memory of which connections are done with: 64 a word.
 const maxDone = 1 << 20
 
@@ -43,13 +50,31 @@ type Summary struct {
 	open   map[uint32]*conn
 	first  *conn // of those that are open, in the order in which they began
 	last   *conn
-	done   map[uint32]uint64 // bit id%64 of word id/64: it has been told, or is a listener
+	done   ids    // they have been told, or are listeners
+	accept ids    // they are other connections' listeners
+	parent uint32 // the one of the last event that had any
+	syns   syns
 	stacks map[string]*totals
 	order  []string // of stacks, as they came
 	end    time.Duration
 	err    error
 
 	maxOpen, maxDone int
+	timedRoom        int // how many more segments may be timed
+	exactRoom        int // how many more times may be kept each by itself
+}
+
+// ids is a set of connections' ids: bit id%64 of word id/64.
+type ids map[uint32]uint64
+
+func (s ids) has(id uint32) bool { return s[id/64]&(1<<(id%64)) != 0 }
+
+// add adds an id; where there are too many it forgets the others.
+func (s ids) add(id uint32, words int) {
+	if len(s) >= words {
+		clear(s)
+	}
+	s[id/64] |= 1 << (id % 64)
 }
 
 // New returns a Summary that calls tell with each connection: with one that has ended, at
@@ -57,34 +82,52 @@ type Summary struct {
 // tell's to keep.
 func New(o Options, tell func(*Conn) error) *Summary {
 	return &Summary{
-		o: o, tell: tell, maxOpen: maxOpen, maxDone: maxDone,
-		open: map[uint32]*conn{}, done: map[uint32]uint64{}, stacks: map[string]*totals{},
+		o: o, tell: tell, maxOpen: maxOpen, maxDone: maxDone, timedRoom: maxAllTimed, exactRoom: maxAllExact,
+		open: map[uint32]*conn{}, done: ids{}, accept: ids{}, stacks: map[string]*totals{},
 	}
 }
 
 // Add takes the next event, of which it keeps nothing. It errs with what tell erred with.
 func (s *Summary) Add(e *tracer.Event) error {
 	s.end = max(s.end, e.T)
-	if len(s.o.Stacks) > 0 && !slices.Contains(s.o.Stacks, e.Stack) ||
-		len(s.o.Conns) > 0 && !slices.Contains(s.o.Conns, e.Conn) {
-		return nil
+	if e.Parent != 0 && e.Parent != s.parent {
+		s.accepts(e.Parent)
 	}
+	if (len(s.o.Stacks) == 0 || slices.Contains(s.o.Stacks, e.Stack)) &&
+		(len(s.o.Conns) == 0 || slices.Contains(s.o.Conns, e.Conn)) {
+		s.take(e)
+	}
+	if g, ok := e.Body.(*tracer.Segment); ok {
+		s.syns.note(e, g)
+	}
+	return s.err
+}
+
+// accepts takes note of a listener, by a connection that it made.
+func (s *Summary) accepts(id uint32) {
+	s.parent = id
+	s.accept.add(id, s.maxDone)
+	if c := s.open[id]; c != nil {
+		s.listener(c)
+	}
+}
+
+// take takes an event that is asked for.
+func (s *Summary) take(e *tracer.Event) {
 	t := s.totals(e)
 	t.event(e)
-	if e.Conn == 0 || s.isDone(e.Conn) {
-		return nil
+	if e.Conn == 0 || s.done.has(e.Conn) {
+		return
 	}
 	c := s.conn(e, t)
 	c.event(e)
 	_, ended := e.Body.(*tracer.End)
 	switch {
 	case c.listener:
-		t.Listeners++
-		s.forget(c)
+		s.listener(c)
 	case ended:
 		s.finish(c, e.T)
 	}
-	return s.err
 }
 
 // Finish tells what has not ended and returns the totals, a stack each.
@@ -107,7 +150,11 @@ func (s *Summary) conn(e *tracer.Event, t *totals) *conn {
 	if len(s.open) >= s.maxOpen {
 		s.finish(s.first, s.end)
 	}
-	c := &conn{id: e.Conn, stack: t.Name, opened: e.T, totals: t, before: s.last}
+	c := &conn{id: e.Conn, stack: t.Name, opened: e.T, totals: t, before: s.last, listener: s.accept.has(e.Conn)}
+	c.roundTrips.room, c.rtt.room = &s.timedRoom, &s.exactRoom
+	if e.Parent != 0 {
+		c.in = s.syns.take(e)
+	}
 	if s.last != nil {
 		s.last.after = c
 	} else {
@@ -120,6 +167,10 @@ func (s *Summary) conn(e *tracer.Event, t *totals) *conn {
 
 // finish tells a connection and forgets it.
 func (s *Summary) finish(c *conn, at time.Duration) {
+	if c.isListener() {
+		s.listener(c)
+		return
+	}
 	s.forget(c)
 	if !c.connected() || s.err != nil {
 		return // a socket that did nothing, or one for datagrams
@@ -127,6 +178,12 @@ func (s *Summary) finish(c *conn, at time.Duration) {
 	line := c.line(at)
 	c.totals.conn(line, c)
 	s.err = s.tell(line)
+}
+
+// listener counts a listener, of which nothing else is told.
+func (s *Summary) listener(c *conn) {
+	c.totals.Listeners++
+	s.forget(c)
 }
 
 // forget takes a connection off those that are open.
@@ -142,13 +199,10 @@ func (s *Summary) forget(c *conn) {
 	} else {
 		s.last = c.before
 	}
-	if len(s.done) >= s.maxDone {
-		clear(s.done)
-	}
-	s.done[c.id/64] |= 1 << (c.id % 64)
+	s.done.add(c.id, s.maxDone)
+	c.roundTrips.drop()
+	c.rtt.drop()
 }
-
-func (s *Summary) isDone(id uint32) bool { return s.done[id/64]&(1<<(id%64)) != 0 }
 
 // totals returns the totals of the event's stack.
 func (s *Summary) totals(e *tracer.Event) *totals {
@@ -201,7 +255,7 @@ type Stack struct {
 type totals struct {
 	Stack
 	states reached
-	rtt    histogram
+	rtt    times
 }
 
 // event counts one.

@@ -18,24 +18,25 @@ import (
 type TextOptions struct {
 	Lang  words.Lang
 	Color bool // the terminal's own colours
-	// MinRTT and what is like it need none.
+	// Width is how many columns a line may have; what does not fit follows on further
+	// lines. 0 means any number.
+	Width int
 }
 
-// Table writes connections as the rows of a table, and the totals as its last ones. Columns
-// grow, and never shrink, where a value needs it.
+// Table writes connections as the rows of a table, and the totals as its last ones. It
+// gathers rows before it writes them, so that they stand under each other: see grid.
 type Table struct {
-	w      io.Writer
+	g      grid
 	o      TextOptions
-	widths [numColumns]int
-	begun  bool
 	states uint16 // that the legend has to explain
-	err    error
+	rough  bool   // a time was approximate
 }
 
 // The table's columns.
 const (
 	colName = iota
-	colEnds
+	colOpener
+	colOther
 	colStates
 	colHow
 	colDuration
@@ -51,13 +52,19 @@ const (
 )
 
 // leftmost tells which columns stand at their left edge; numbers stand at the right one.
-var leftmost = [numColumns]bool{colName: true, colEnds: true, colStates: true, colHow: true}
+var leftmost = [numColumns]bool{colName: true, colOpener: true, colOther: true, colStates: true, colHow: true}
 
 // NewTable returns a Table that writes to w.
 func NewTable(w io.Writer, o TextOptions) *Table {
-	t := &Table{w: w, o: o}
-	t.widths = [numColumns]int{8, 39, 14, 7, 8, 7, 7, 5, 5, 3, 6, 6, 6}
-	return t
+	l := o.Lang
+	var head row
+	for i, name := range [numColumns]string{
+		l.T("conn"), l.T("opened by"), l.T("→ other end"), l.T("states"), l.T("ended"), l.T("lasted"),
+		l.T("B out"), l.T("B in"), l.T("seg out"), l.T("seg in"), l.T("rtx"), l.T("RTT min"), l.T("median"), l.T("p99 ms"),
+	} {
+		head[i] = cell{name, dim}
+	}
+	return &Table{g: grid{w: w, color: o.Color, width: o.Width, head: head}, o: o}
 }
 
 // codes are the states in two letters, which a legend explains.
@@ -66,59 +73,12 @@ var codes = [...]string{
 	tracer.FinWait1: "F1", tracer.FinWait2: "F2", tracer.CloseWait: "CW", tracer.Closing: "CG", tracer.LastAck: "LA", tracer.TimeWait: "TW",
 }
 
-// A cell is a column's text, and its SGR parameters where colour is on.
-type cell struct{ text, style string }
-
 const (
 	dim   = "2"
 	bold  = "1"
 	amber = "33"
 	red   = "31"
 )
-
-// head writes the columns' names.
-func (t *Table) head() {
-	t.begun = true
-	l := t.o.Lang
-	names := [numColumns]string{
-		l.T("conn"), l.T("opened by → other end"), l.T("states"), l.T("ended"), l.T("lasted"),
-		l.T("B out"), l.T("B in"), l.T("seg out"), l.T("seg in"), l.T("rtx"), l.T("RTT min"), l.T("median"), l.T("p99 ms"),
-	}
-	var cells [numColumns]cell
-	for i, n := range names {
-		cells[i] = cell{n, dim}
-	}
-	t.row(&cells)
-}
-
-// row writes one row.
-func (t *Table) row(cells *[numColumns]cell) {
-	var b strings.Builder
-	for i, c := range cells {
-		n := words.Width(c.text)
-		t.widths[i] = max(t.widths[i], n)
-		pad := strings.Repeat(" ", t.widths[i]-n)
-		if !leftmost[i] {
-			b.WriteString(pad)
-		}
-		if t.o.Color && c.style != "" && c.text != "" {
-			b.WriteString("\x1b[" + c.style + "m" + c.text + "\x1b[0m")
-		} else {
-			b.WriteString(c.text)
-		}
-		if leftmost[i] {
-			b.WriteString(pad)
-		}
-		b.WriteString("  ")
-	}
-	t.printf("%s\n", strings.TrimRight(b.String(), " "))
-}
-
-func (t *Table) printf(format string, args ...any) {
-	if t.err == nil {
-		_, t.err = fmt.Fprintf(t.w, format, args...)
-	}
-}
 
 var howWords = map[tracer.How]string{
 	tracer.HowFIN:         words.Key("fin|how it ended"),
@@ -139,13 +99,10 @@ func (t *Table) how(h tracer.How) string {
 
 // Conn writes a connection's row.
 func (t *Table) Conn(c *Conn) error {
-	if !t.begun {
-		t.head()
-	}
 	from, to := c.Ends()
-	ends := address(from) + " → " + address(to)
+	arrow := "→ "
 	if c.Role == "" {
-		ends = address(from) + " – " + address(to)
+		arrow = "– "
 	}
 	how := cell{t.how(c.How), red}
 	switch {
@@ -154,17 +111,17 @@ func (t *Table) Conn(c *Conn) error {
 	case c.How == tracer.HowFIN:
 		how.style = ""
 	}
-	cells := [numColumns]cell{
-		colName: {clean(c.Name()), bold}, colEnds: {ends, ""}, colStates: {t.codes(c.States), ""}, colHow: how,
-		colDuration: {length(c.Duration), ""},
+	cells := row{
+		colName: {clean(c.Name()), bold}, colOpener: {address(from), ""}, colOther: {arrow + address(to), ""},
+		colStates: {t.codes(c.States), ""}, colHow: how, colDuration: {length(c.Duration), ""},
 	}
 	t.counts(&cells, c.BytesOut, c.BytesIn, c.SegmentsOut, c.SegmentsIn, c.Retransmits, c.RTT)
-	t.row(&cells)
-	return t.err
+	t.g.add(&cells)
+	return t.g.err
 }
 
 // counts fills the columns that connections and totals have in common.
-func (t *Table) counts(cells *[numColumns]cell, bytesOut, bytesIn, segmentsOut, segmentsIn, again uint64, rtt *RTT) {
+func (t *Table) counts(cells *row, bytesOut, bytesIn, segmentsOut, segmentsIn, again uint64, rtt *RTT) {
 	cells[colBytesOut], cells[colBytesIn] = cell{size(bytesOut), ""}, cell{size(bytesIn), ""}
 	cells[colSegmentsOut], cells[colSegmentsIn] = cell{size(segmentsOut), ""}, cell{size(segmentsIn), ""}
 	cells[colRetransmits] = cell{size(again), amber}
@@ -172,7 +129,12 @@ func (t *Table) counts(cells *[numColumns]cell, bytesOut, bytesIn, segmentsOut, 
 		cells[colRetransmits].style = ""
 	}
 	if rtt != nil {
-		cells[colRTTMin], cells[colRTTMedian], cells[colRTTP99] = cell{millis(rtt.Min), ""}, cell{millis(rtt.Median), ""}, cell{millis(rtt.P99), ""}
+		about := ""
+		if rtt.Approximate {
+			about, t.rough = "~", true
+		}
+		cells[colRTTMin] = cell{millis(rtt.Min), ""}
+		cells[colRTTMedian], cells[colRTTP99] = cell{about + millis(rtt.Median), ""}, cell{about + millis(rtt.P99), ""}
 	}
 }
 
@@ -193,28 +155,25 @@ func (t *Table) codes(states []string) string {
 
 // Totals writes the last rows: a stack each, what they had besides, and the legend.
 func (t *Table) Totals(all Totals) error {
-	if !t.begun {
-		t.head()
-	}
-	t.printf("\n")
 	l := t.o.Lang
+	t.g.gap()
 	for i := range all.Stacks {
 		s := &all.Stacks[i]
-		cells := [numColumns]cell{
-			colName: {clean(s.Name), bold}, colEnds: {t.many(s), ""}, colStates: {t.codes(s.States), ""},
-			colDuration: {length(all.Duration), ""},
+		cells := row{
+			colName: {clean(s.Name), bold}, colStates: {t.codes(s.States), ""}, colDuration: {length(all.Duration), ""},
 		}
 		if s.Open > 0 {
 			cells[colHow] = cell{l.F("%d open", s.Open), amber}
 		}
 		t.counts(&cells, s.BytesOut, s.BytesIn, s.SegmentsOut, s.SegmentsIn, s.Retransmits, s.RTT)
-		t.row(&cells)
+		t.g.add(&cells)
 	}
+	t.g.flush()
 	for i := range all.Stacks {
 		t.besides(&all.Stacks[i])
 	}
 	t.legend()
-	return t.err
+	return t.g.err
 }
 
 // many says how many connections a stack had.
@@ -229,7 +188,7 @@ func (t *Table) many(s *Stack) string {
 // besides tells of a stack what has no column.
 func (t *Table) besides(s *Stack) {
 	l := t.o.Lang
-	var parts []string
+	parts := []string{t.many(s)}
 	add := func(n uint64, format string) {
 		if n > 0 {
 			parts = append(parts, fmt.Sprintf(format, n))
@@ -246,10 +205,10 @@ func (t *Table) besides(s *Stack) {
 	if s.Retransmits > 0 && s.SegmentsOut > 0 {
 		parts = append(parts, l.F("%.2f %% retransmitted", 100*float64(s.Retransmits)/float64(s.SegmentsOut)))
 	}
-	t.printf("%s: %s\n", clean(s.Name), strings.Join(parts, l.T(", |between items")))
+	t.g.list(clean(s.Name)+": ", parts, l.T(", |between items"))
 }
 
-// legend explains the codes that were used.
+// legend explains the codes that were used, and the sign of what is approximate.
 func (t *Table) legend() {
 	var parts []string
 	for s := tracer.Listen; s <= tracer.TimeWait; s++ {
@@ -257,9 +216,10 @@ func (t *Table) legend() {
 			parts = append(parts, codes[s]+" "+s.String())
 		}
 	}
-	if len(parts) > 0 {
-		t.printf("%s\n", strings.Join(parts, "  "))
+	if t.rough {
+		parts = append(parts, t.o.Lang.T("~ within 1.6 %"))
 	}
+	t.g.list("", parts, "  ")
 }
 
 func address(a netip.AddrPort) string {

@@ -2,11 +2,11 @@ package words
 
 // zhGraph are the words of the graphs over time.
 var zhGraph = map[string]string{
-	"%s, connection %d: data from %s to %s":                               "%s，连接 %d：从 %s 到 %s 的数据",
-	"as the data's sender saw it, on its own clock (%s)":                  "数据发送端所见，按其自身时钟（%s）",
-	"as the data's receiver saw it (%s): the sender is not in this trace": "数据接收端所见（%s）：本跟踪中没有发送端",
-	"the events in order: the clock stood still":                          "按事件次序：时钟未走动",
-	"time since the connection began (%s)":                                "连接开始后的时间（%s）",
+	"%s, connection %d: data from %s to %s":                                           "%s，连接 %d：从 %s 到 %s 的数据",
+	"as the data's sender saw it, on its own clock (%s)":                              "数据发送端所见，按其自身时钟（%s）",
+	"as the data's receiver saw it (%s): no segments of the sender are in this trace": "数据接收端所见（%s）：本跟踪中没有发送端的报文段",
+	"the events in order: the clock stood still":                                      "按事件次序：时钟未走动",
+	"time since the connection began (%s)":                                            "连接开始后的时间（%s）",
 
 	"sequence number":                "序列号",
 	"segment|a bar":                  "报文段",
@@ -37,7 +37,7 @@ var zhGraph = map[string]string{
 	"time|an axis":                        "时间",
 	"measured: from a segment to its ACK": "实测：从报文段到其 ACK",
 	"no round-trip time is known here":    "这里没有往返时间",
-	"the round-trip time is known at the sender, which is not in this trace": "往返时间只有发送端知道，而它不在本跟踪中",
+	"the round-trip time is known at the sender, whose segments are not in this trace": "往返时间只有发送端知道，而本跟踪中没有它的报文段",
 	"%s: #%d acknowledges #%d": "%s：#%d 确认 #%d",
 
 	"payload per second":      "每秒有效载荷",

@@ -3,7 +3,8 @@ package words
 // zhSummary are the words of tracer/view/summary.
 var zhSummary = map[string]string{
 	"conn":                                   "连接",
-	"opened by → other end":                  "发起方 → 对端",
+	"opened by":                              "发起方",
+	"→ other end":                            "→ 对端",
 	"states":                                 "状态",
 	"ended":                                  "结束",
 	"lasted":                                 "持续",
@@ -33,6 +34,7 @@ var zhSummary = map[string]string{
 	"%d events lost by the trace's writer":   "写跟踪时丢失事件 %d 个",
 	"%.2f %% retransmitted":                  "重传率 %.2f %%",
 	", |between items":                       "，",
+	"~ within 1.6 %":                         "~ 误差不超过 1.6 %",
 }
 
 // zhWhy are the words of tracer/view/why.
