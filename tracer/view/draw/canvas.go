@@ -33,6 +33,9 @@ type Attr struct {
 	Width float64
 	Dash  string // of a line: "4 3"
 	Round float64
+	// Turn is by how many degrees a text is turned around its place, clockwise. One that is
+	// needs a ground behind it: a [Piece] has its height from that.
+	Turn float64
 }
 
 // Point is a place on a Canvas.
@@ -143,15 +146,23 @@ func (c *Canvas) Text(x, y float64, s string, size float64, anchor Anchor, a Att
 	if s == "" {
 		return
 	}
+	c.textTag(x, y, size, anchor, a)
+	c.hint(a)
+	c.escape(s)
+	c.buf = append(c.buf, "</text>\n"...)
+}
+
+// textTag begins a text.
+func (c *Canvas) textTag(x, y, size float64, anchor Anchor, a Attr) {
 	c.tag("text", a, false)
 	c.numbers("x y font-size", x, y, size)
 	if anchor != Start {
 		c.attr("text-anchor", string(anchor))
 	}
+	if a.Turn != 0 {
+		c.attr("transform", "rotate("+number(a.Turn)+" "+number(x)+" "+number(y)+")")
+	}
 	c.buf = append(c.buf, '>')
-	c.hint(a)
-	c.escape(s)
-	c.buf = append(c.buf, "</text>\n"...)
 }
 
 // Run is a part of a line of text.
@@ -165,12 +176,7 @@ type Run struct {
 // Runs writes a line of text in several styles, one behind the other as wide as they turn
 // out to be. [RunsWidth] is how wide they can become.
 func (c *Canvas) Runs(x, y float64, runs []Run, size float64, anchor Anchor, a Attr) {
-	c.tag("text", a, false)
-	c.numbers("x y font-size", x, y, size)
-	if anchor != Start {
-		c.attr("text-anchor", string(anchor))
-	}
-	c.buf = append(c.buf, '>')
+	c.textTag(x, y, size, anchor, a)
 	c.hint(a)
 	for _, r := range runs {
 		c.tag("tspan", Attr{Class: r.Class}, false)

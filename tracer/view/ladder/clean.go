@@ -30,6 +30,19 @@ func millis(d time.Duration) string {
 	return strconv.FormatFloat(float64(d.Round(time.Microsecond))/float64(time.Millisecond), 'f', 3, 64)
 }
 
+// stay is how long a state lasted, as exact as a trace's story has it: "0.139 ms", "5.010 s",
+// "80 ms".
+func stay(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strings.TrimSuffix(millis(d), ".000") + " ms"
+	case d < 10*time.Minute:
+		return strings.TrimSuffix(millis(d/1000), ".000") + " s"
+	default:
+		return d.Round(time.Second).String()
+	}
+}
+
 // span is a time in three digits or so: "0.629 ms", "12.4 ms", "60 s", "4 min".
 func span(d time.Duration) string {
 	f, unit := float64(d)/float64(time.Millisecond), " ms"

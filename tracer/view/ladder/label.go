@@ -47,9 +47,9 @@ func (b *builder) label(a *Arrow) []Piece {
 	}
 	switch a.Fate {
 	case Lost:
-		add(PieceDropped, b.o.Lang.F("dropped: %s", b.reason(droppedOf(a.Sent))))
+		add(PieceDropped, b.dropped(droppedOf(a.Sent)))
 	case Refused:
-		add(PieceDropped, b.o.Lang.F("dropped: %s", b.reason(droppedOf(a.Received))))
+		add(PieceDropped, b.dropped(droppedOf(a.Received)))
 	case Unseen:
 		add(PieceDropped, b.o.Lang.T("not seen to arrive"))
 	case UnderWay:
@@ -63,12 +63,16 @@ func (b *builder) label(a *Arrow) []Piece {
 	return ps
 }
 
-// reason is why a packet was dropped.
-func (b *builder) reason(why string) string {
-	if rule, ok := strings.CutPrefix(why, "impairment: "); ok {
-		return b.o.Lang.F("impairment: %s", clean(rule))
+// dropped tells why a packet was dropped. An impairment's rule, which is long, says by itself
+// whose it is.
+func (b *builder) dropped(why string) string {
+	if rule, ok := strings.CutPrefix(why, "impairment: rule "); ok {
+		return b.o.Lang.F("dropped by rule %s", clean(rule))
 	}
-	return clean(b.o.Lang.T(why))
+	if other, ok := strings.CutPrefix(why, "impairment: "); ok {
+		return b.o.Lang.F("dropped: %s", b.o.Lang.F("impairment: %s", clean(other)))
+	}
+	return b.o.Lang.F("dropped: %s", clean(b.o.Lang.T(why)))
 }
 
 // note is a note in the language of the ladder.
@@ -242,4 +246,16 @@ func (b *builder) short(text string) string {
 		}
 	}
 	return clean(text)
+}
+
+// inferred tells whether a lane's states are inferred, all or some of them; "" where none.
+func (l *Ladder) inferred(lane *Lane) string {
+	switch lane.Inferred {
+	case 0:
+		return ""
+	case lane.States:
+		return l.o.Lang.T("states inferred")
+	default:
+		return l.o.Lang.F("%d of %d states inferred", lane.Inferred, lane.States)
+	}
 }

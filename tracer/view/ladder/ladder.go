@@ -45,11 +45,19 @@ type Lane struct {
 	// Traced tells whether the end's own segments are in the trace. Arrows slant only
 	// between two such ends.
 	Traced bool
-	// States tells whether the trace has the end's states, Inferred whether some of them
-	// were not read from a stack but follow from segments.
-	States, Inferred bool
+	// States is how many changes of the end's state the trace has; Inferred, how many of
+	// them were not read from a stack but follow from segments.
+	States, Inferred int
 	// First is the state that the end was in before the first row.
 	First Phase
+}
+
+// title is what a lane is called: the connection's name, or the stack's.
+func (l *Lane) title() string {
+	if l.Conn != nil {
+		return l.Conn.Name()
+	}
+	return l.Name
 }
 
 // Phase is the state that an end is in, where the trace tells.
@@ -150,6 +158,9 @@ func (a *Arrow) event() *tracer.Event {
 	}
 	return a.Received
 }
+
+// arrivedAt tells whether an end saw the arrow arrive.
+func (a *Arrow) arrivedAt(end int) bool { return a != nil && a.To == end && a.Received != nil }
 
 // PieceKind is what a piece of a label is.
 type PieceKind uint8

@@ -122,7 +122,17 @@ func (l *line) end() {
 	l.col = 0
 }
 
-// wrap breaks a text into lines of at most width columns, at spaces where it can.
+// longestWord is how wide the widest part of a text is that wrap does not break if it can.
+func longestWord(s string) int {
+	wide := 0
+	for _, word := range strings.Fields(s) {
+		wide = max(wide, words.Width(word))
+	}
+	return wide
+}
+
+// wrap breaks a text into lines of at most width columns, at spaces where it can, but not
+// between a time and its unit.
 func wrap(s string, width int) []string {
 	var lines []string
 	for words.Width(s) > width {
@@ -133,12 +143,12 @@ func wrap(s string, width int) []string {
 				break
 			}
 			cut = i + utf8.RuneLen(r)
-			if r == ' ' {
+			if r == ' ' && !unitAt(s[i+1:]) {
 				space = i
 			}
 		}
 		next := cut
-		if cut < len(s) && s[cut] == ' ' {
+		if cut < len(s) && s[cut] == ' ' && !unitAt(s[cut+1:]) {
 			space = cut
 		}
 		if space > 0 {
@@ -152,6 +162,12 @@ func wrap(s string, width int) []string {
 		s = strings.TrimLeft(s[next:], " ")
 	}
 	return append(lines, s)
+}
+
+// unitAt tells whether a text begins with a unit of time.
+func unitAt(s string) bool {
+	word, _, _ := strings.Cut(s, " ")
+	return word == "ms" || word == "s" || word == "min"
 }
 
 // cut shortens a text to at most width columns, with … at its end.

@@ -44,7 +44,7 @@ func wireOf(e *tracer.Event, end int) wire {
 // the other. Of a packet and its repeat, of which one arrived, that is the repeat; of like
 // packets that all arrived, the first that was sent is the first that arrived.
 func (b *builder) match(items []view.Item) {
-	b.arrows = make(map[int]*Arrow)
+	b.arrows = make(map[uint64]*Arrow)
 	both := b.Lanes[0].Traced && b.Lanes[1].Traced
 	arrives := b.arriving(items)
 	flying := map[wire][]*Arrow{} // what was sent and arrives, the earliest first
@@ -59,7 +59,7 @@ func (b *builder) match(items []view.Item) {
 			a := flying[key][0]
 			flying[key] = flying[key][1:]
 			a.Received = e
-			b.arrows[k] = a
+			b.arrows[e.N] = a
 			continue
 		}
 		a := &Arrow{From: it.End, To: 1 - it.End, Leaves: -1, Arrives: -1}
@@ -71,7 +71,7 @@ func (b *builder) match(items []view.Item) {
 				flying[key] = append(flying[key], a)
 			}
 		}
-		b.arrows[k] = a
+		b.arrows[e.N] = a
 		b.Arrows = append(b.Arrows, a)
 	}
 	var last [2]uint64 // what each end received last

@@ -78,16 +78,12 @@ func (m *mermaid) say(syntax, text string) {
 
 func (m *mermaid) participant(end int) {
 	lane := &m.Lanes[end]
-	name := lane.Name
-	if lane.Conn != nil {
-		name = lane.Conn.Name()
-	}
-	text := mermaidText(name)
+	text := mermaidText(lane.title())
 	if lane.Addr != "" {
 		text += "<br/>" + mermaidText(lane.Addr)
 	}
-	if lane.Inferred {
-		text += "<br/>(" + mermaidText(m.o.Lang.T("states inferred")) + ")"
+	if inferred := m.inferred(lane); inferred != "" {
+		text += "<br/>(" + mermaidText(inferred) + ")"
 	}
 	m.buf = append(m.buf, "    participant "+ids[end]+" as "+text+"\n"...)
 }
@@ -130,7 +126,7 @@ func (m *mermaid) mark(k *Mark, end int) {
 		text += ` "` + k.Data + `"`
 	}
 	if k.Dwell > 0 {
-		text += " (" + span(k.Dwell) + ")"
+		text += " (" + stay(k.Dwell) + ")"
 	}
 	m.say("Note "+sides[end]+": ", text)
 }

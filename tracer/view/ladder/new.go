@@ -96,12 +96,14 @@ func (b *builder) learn(it view.Item) {
 	switch s := e.Body.(type) {
 	case *tracer.StateChange:
 		b.TCP = true
-		lane.States = true
+		if s.From != s.To {
+			lane.States++
+			if s.Via == "inferred" {
+				lane.Inferred++
+			}
+		}
 		if s.To == tracer.Listen {
 			b.listens[it.End] = true
-		}
-		if s.Via == "inferred" {
-			lane.Inferred = true
 		}
 	case *tracer.Segment:
 		b.TCP = true

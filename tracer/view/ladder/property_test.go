@@ -128,13 +128,24 @@ func svgOf(t *rapid.T, l *Ladder) string {
 	return b.String()
 }
 
-// TestPicture: no two texts may overlap, in any font, and nothing lies outside.
+// TestPicture: no two texts may overlap, in any font, and nothing lies outside. A label that
+// an arrow runs through has a ground.
 func TestPicture(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tr := anyTrace(t)
 		o := anyOptions(t)
 		for _, p := range All(tr) {
-			pic, err := drawtest.Parse([]byte(svgOf(t, New(tr, p, o))))
+			l := New(tr, p, o)
+			drawn := l.picture()
+			for i := range l.Rows {
+				if a := l.Rows[i].Arrow; drawn.begins(&l.Rows[i]) {
+					crossed := drawn.lines.meeting(drawn.labelBox(a, drawn.places[a]), drawn.course(i).quad()) > 0
+					if crossed != drawn.places[a].ground {
+						t.Fatalf("the label of #%d: %+v, crossed: %v", a.N(), drawn.places[a], crossed)
+					}
+				}
+			}
+			pic, err := drawtest.Parse([]byte(svgOf(t, l)))
 			if err != nil {
 				t.Fatal(err)
 			}

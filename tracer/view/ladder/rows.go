@@ -11,14 +11,15 @@ import (
 // builder lays a ladder out, item by item.
 type builder struct {
 	*Ladder
-	crowd   bool           // of a listener, with all its clients
-	listens [2]bool        // the end's way to LISTEN is among the items
-	arrows  map[int]*Arrow // by item
+	crowd   bool              // of a listener, with all its clients
+	listens [2]bool           // the end's way to LISTEN is among the items
+	arrows  map[uint64]*Arrow // by the event that is an end of it
 	results map[int]*tracer.Call
 	folded  map[int]bool  // returns that their enter shows
 	quiet   time.Duration // what is a silence
 	gaps    map[int]*tracer.Event
 	items   []view.Item
+	latest  [2]int // by lane: the row of what happened there last
 }
 
 // together is how close what stands in one row happened.
@@ -119,13 +120,15 @@ func (b *builder) next(k int, it view.Item) {
 	}
 	if g := b.gaps[k]; g != nil {
 		lost, _ := g.Body.(*tracer.Lost)
+		at := len(b.Rows)
+		b.latest = [2]int{at, at} // what may be missing there is at either end
 		b.Rows = append(b.Rows, Row{
 			Kind: Missing, T: g.T, N: g.N,
 			Text: b.o.Lang.F("%d events are missing here: the trace's writer fell behind", lost.Missed),
 		})
 	}
-	if a := b.arrows[k]; a != nil {
-		b.arrow(a, e)
+	if a := b.arrows[e.N]; a != nil {
+		b.arrow(a, it.End, e)
 		return
 	}
 	if m := b.mark(k, e); m != nil {
@@ -156,31 +159,59 @@ func (b *builder) last(e *tracer.Event) *Row {
 	return r
 }
 
-// place puts a mark beside the arrow that arrived just before at its end, else into a row
-// of its own.
+// place puts a mark beside the arrow that it comes of, else into a row of its own.
 func (b *builder) place(m *Mark, end int, e *tracer.Event) {
-	r := b.last(e)
-	if r == nil || r.Marks[end] != nil || r.Arrow == nil || r.Arrow.To != end || r.Part == Leaves || !follows(e) {
-		r = b.row(e)
+	at := b.origin(end, e)
+	if at < 0 || b.Rows[at].Marks[end] != nil {
+		b.row(e)
+		at = len(b.Rows) - 1
 	}
-	r.Marks[end] = m
+	b.Rows[at].Marks[end] = m
+	b.latest[end] = at
 }
 
-// follows tells whether an event can come of the packet that arrived right before it.
-func follows(e *tracer.Event) bool {
-	switch b := e.Body.(type) {
+// origin is the row of the arrow that an event at an end comes of, -1 where there is none.
+// A call that returns comes of the packet that its end saw arrive right before it.
+func (b *builder) origin(end int, e *tracer.Event) int {
+	switch body := e.Body.(type) {
 	case *tracer.StateChange:
-		return b.Cause.Kind == tracer.CauseSegment || b.Cause.Kind == tracer.CauseICMP
+		return b.causeOf(end, body)
 	case *tracer.Call:
-		return b.Phase == tracer.PhaseReturn
+		r := b.last(e)
+		if body.Phase == tracer.PhaseReturn && r != nil && r.Part != Leaves && r.Arrow.arrivedAt(end) {
+			return len(b.Rows) - 1
+		}
 	default:
-		return false
 	}
+	return -1
 }
 
-// arrow puts one end of an arrow into the rows. One that leaves goes beside the mark before
-// it at the same end.
-func (b *builder) arrow(a *Arrow, e *tracer.Event) {
+// causeOf is the row in which a lane has its end of the packet that changed its state, -1
+// where something else changed it or where the lane has come further since. When a change
+// was seen does not matter: the kernel tells of it later than of the packet.
+func (b *builder) causeOf(end int, s *tracer.StateChange) int {
+	a := b.arrows[s.Cause.N]
+	if a == nil || !ofPacket(s.Cause) {
+		return -1
+	}
+	at := a.Arrives
+	if a.From == end {
+		at = a.Leaves
+	}
+	if at < b.latest[end] {
+		return -1
+	}
+	return at
+}
+
+// ofPacket tells whether a packet is the cause.
+func ofPacket(c tracer.Cause) bool {
+	return c.Kind == tracer.CauseSegment || c.Kind == tracer.CauseICMP
+}
+
+// arrow puts one end of an arrow, as the lane end saw it, into the rows. One that leaves
+// goes beside the mark before it at the same end.
+func (b *builder) arrow(a *Arrow, end int, e *tracer.Event) {
 	leaves := e == a.Sent
 	both := a.Sent != nil && a.Received != nil
 	part := Whole
@@ -189,10 +220,6 @@ func (b *builder) arrow(a *Arrow, e *tracer.Event) {
 		part = Leaves
 	case both, a.Fate == Strayed:
 		part = Arrives
-	}
-	end := a.To
-	if leaves {
-		end = a.From
 	}
 	r := b.last(e)
 	if !leaves || r == nil || r.Arrow != nil || r.Marks[1-end] != nil || r.Marks[end] != nil && !r.Marks[end].sends {
@@ -206,6 +233,7 @@ func (b *builder) arrow(a *Arrow, e *tracer.Event) {
 	if part != Leaves {
 		a.Arrives = at
 	}
+	b.latest[end] = at
 }
 
 // mark is what an event shows at its end, or nil.
@@ -227,7 +255,8 @@ func (b *builder) mark(k int, e *tracer.Event) *Mark {
 			return nil
 		}
 		m.Kind, m.State, m.Text = MarkState, body.To, body.To.String()
-		m.Dwell = b.dwell(e)
+		m.Dwell = b.dwell(e, body.To)
+		m.sends = !ofPacket(body.Cause)
 		if body.Error != "" {
 			m.Text, m.Bad = m.Text+" ✗ "+clean(body.Error), true
 		}
@@ -249,15 +278,37 @@ func (b *builder) mark(k int, e *tracer.Event) *Mark {
 	return m
 }
 
-// dwell is how long the connection stays in the state that e begins.
-func (b *builder) dwell(e *tracer.Event) time.Duration {
+// dwell is how long the connection stays in the state that e begins: as the trace says of
+// the change that ends it, else as long as the connection goes on.
+func (b *builder) dwell(e *tracer.Event, state tracer.State) time.Duration {
 	c := b.trace.Conn(e.Conn)
-	if c == nil || c.Listener {
+	if c == nil || c.Listener || state == tracer.Closed {
 		return 0
 	}
+	if d := b.told(c, e, state); d > 0 {
+		return d
+	}
 	for _, s := range c.Spans {
-		if s.N == e.N && !s.Open && s.State != tracer.Closed {
+		if s.N == e.N && !s.Open {
 			return s.To - s.From
+		}
+	}
+	return 0
+}
+
+// told is the time in a state that e began, by the changes behind it: 0 where they do not
+// tell. The stack may give the state another name meanwhile.
+func (b *builder) told(c *view.Conn, e *tracer.Event, state tracer.State) time.Duration {
+	var stay time.Duration
+	at, _ := slices.BinarySearch(c.Events, b.trace.Index(e.N))
+	for _, i := range c.Events[at+1:] {
+		s, ok := b.trace.Events[i].Body.(*tracer.StateChange)
+		if !ok {
+			continue
+		}
+		stay += s.Dwell
+		if s.To != state {
+			return stay
 		}
 	}
 	return 0

@@ -44,24 +44,21 @@ func (l *Ladder) Inline(w io.Writer) error {
 	return nil
 }
 
-// box is where a text stands: no two may overlap.
-type box struct {
-	x, y, w, h float64
-	text       string
-}
-
 // picture draws one ladder.
 type picture struct {
 	*Ladder
-	c     *draw.Canvas
-	boxes []box
+	c *draw.Canvas
 
 	timeX  float64    // where the times end
 	laneX  [2]float64 // the lanes' middles
 	sideW  [2]float64 // how wide what is said beside them may be
 	y      []float64  // of each row
+	bottom float64    // where the lanes end
 	labels map[*Arrow][][]Piece
-	marks  [][2][]string // by row: what is said, in lines
+	places map[*Arrow]place // of the labels
+	lines  bands            // of the arrows
+	texts  bands            // between the lanes, and what else no text may lie on
+	marks  [][2][]string    // by row: what is said, in lines
 }
 
 // SVG writes ladders as one picture, one below the other.
@@ -88,14 +85,15 @@ func SVG(w io.Writer, ladders []*Ladder) error {
 func (l *Ladder) Canvas() *draw.Canvas { return l.picture().c }
 
 func (l *Ladder) picture() *picture {
-	p := &picture{Ladder: l, labels: map[*Arrow][][]Piece{}}
+	p := &picture{Ladder: l, labels: map[*Arrow][][]Piece{}, places: map[*Arrow]place{}}
 	p.columns()
-	bottom := p.heights()
+	p.bottom = p.heights()
+	p.placeLabels()
 	foot := p.legend()
 	width := p.laneX[1] + barWide/2 + beside + p.sideW[1] + border
-	p.c = draw.New(width, bottom+float64(len(foot))*lineHigh+border*1.5, p.title())
+	p.c = draw.New(width, p.bottom+float64(len(foot))*lineHigh+border*1.5, p.title())
 	p.heads()
-	p.lanes(bottom)
+	p.lanes()
 	for i := range l.Rows {
 		p.arrow(i)
 	}
@@ -103,7 +101,7 @@ func (l *Ladder) picture() *picture {
 		p.row(i)
 	}
 	for i, s := range foot {
-		p.text(border, bottom+border+float64(i)*lineHigh, s, smallSize, draw.Start, draw.Attr{Class: draw.Muted})
+		p.c.Text(border, p.bottom+border+float64(i)*lineHigh, s, smallSize, draw.Start, draw.Attr{Class: draw.Muted})
 	}
 	return p
 }
@@ -120,41 +118,9 @@ func (p *picture) title() string {
 // fall is how much an arrow that does not arrive goes down.
 const fall = 12.0
 
-// text draws a text and keeps where it stands.
-func (p *picture) text(x, y float64, s string, size float64, anchor draw.Anchor, a draw.Attr) {
-	if s == "" {
-		return
-	}
-	p.boxed(x, y, draw.RunsWidth([]draw.Run{{Text: s, Class: a.Class}}, size), size, s, anchor)
-	p.c.Text(x, y, s, size, anchor, a)
-}
-
-// runs is [picture.text] of a line in several styles.
-func (p *picture) runs(x, y float64, runs []draw.Run, anchor draw.Anchor, class draw.Class) {
-	var s strings.Builder
-	for _, r := range runs {
-		s.WriteString(r.Text)
-	}
-	p.boxed(x, y, draw.RunsWidth(runs, textSize), textSize, s.String(), anchor)
-	p.c.Runs(x, y, runs, textSize, anchor, draw.Attr{Class: class})
-}
-
-// boxed keeps where a text stands.
-func (p *picture) boxed(x, y, w, size float64, s string, anchor draw.Anchor) {
-	left := x
-	switch anchor {
-	case draw.Middle:
-		left -= w / 2
-	case draw.End:
-		left -= w
-	case draw.Start:
-	}
-	p.boxes = append(p.boxes, box{left, y - size*0.8, w, size, s})
-}
-
 // heads names the lanes.
 func (p *picture) heads() {
-	p.text(p.timeX, HeadHigh-8, "ms", smallSize, draw.End, draw.Attr{Class: draw.Muted})
+	p.c.Text(p.timeX, HeadHigh-8, "ms", smallSize, draw.End, draw.Attr{Class: draw.Muted})
 	for end := range p.Lanes {
 		lane := &p.Lanes[end]
 		x := p.laneX[end]
@@ -162,17 +128,17 @@ func (p *picture) heads() {
 		if lane.Conn != nil {
 			conn = lane.Conn.ID
 		}
-		p.text(x, border+headSize, p.laneName(end), headSize, draw.Middle, draw.Attr{Class: draw.Ink + " " + draw.Bold, Conn: conn})
-		p.text(x, border+headSize+lineHigh, lane.Addr, smallSize, draw.Middle, draw.Attr{Class: draw.Muted})
+		p.c.Text(x, border+headSize, lane.title(), headSize, draw.Middle, draw.Attr{Class: draw.Ink + " " + draw.Bold, Conn: conn})
+		p.c.Text(x, border+headSize+lineHigh, lane.Addr, smallSize, draw.Middle, draw.Attr{Class: draw.Muted})
 	}
 }
 
 // lanes draws the lanes: a thin line, and a bar in the colour of each state.
-func (p *picture) lanes(bottom float64) {
+func (p *picture) lanes() {
 	top := HeadHigh + 4
 	for end := range p.Lanes {
 		x := p.laneX[end]
-		p.c.Line(x, top, x, bottom, draw.Attr{Class: draw.Axis, Width: 1.5})
+		p.c.Line(x, top, x, p.bottom, draw.Attr{Class: draw.Axis, Width: 1.5})
 		now, from, n := p.Lanes[end].First, top, uint64(0)
 		for i := range p.Rows {
 			m := p.Rows[i].Marks[end]
@@ -182,7 +148,7 @@ func (p *picture) lanes(bottom float64) {
 			p.bar(end, now, from, p.y[i], n)
 			now, from, n = Phase{m.State, true}, p.y[i], m.N
 		}
-		p.bar(end, now, from, bottom, n)
+		p.bar(end, now, from, p.bottom, n)
 	}
 }
 
@@ -200,13 +166,10 @@ func (p *picture) bar(end int, s Phase, from, to float64, n uint64) {
 func (p *picture) legend() []string {
 	lang := p.o.Lang
 	parts := []string{lang.T("Time runs down; distances grow with it but are not to scale.")}
-	var repeat, lost, inferred bool
+	var repeat, lost bool
 	for _, a := range p.Arrows {
 		repeat = repeat || a.Repeat
 		lost = lost || a.Fate == Lost || a.Fate == Unseen || a.Fate == Refused
-	}
-	for _, lane := range p.Lanes {
-		inferred = inferred || lane.Inferred
 	}
 	if repeat {
 		parts = append(parts, lang.T("Dashed: a retransmission."))
@@ -214,8 +177,14 @@ func (p *picture) legend() []string {
 	if lost {
 		parts = append(parts, lang.T("✗: lost on its way."))
 	}
-	if inferred {
-		parts = append(parts, lang.T("Some states of the other end are inferred from its segments."))
+	for i := range p.Lanes {
+		switch lane := &p.Lanes[i]; lane.Inferred {
+		case 0:
+		case lane.States:
+			parts = append(parts, lang.F("All states of %s are inferred from segments.", lane.title()))
+		default:
+			parts = append(parts, lang.F("Some states of %s are inferred from segments.", lane.title()))
+		}
 	}
 	width := p.laneX[1] + beside + p.sideW[1] - border
 	return breakText(strings.Join(parts, " "), smallSize, width)

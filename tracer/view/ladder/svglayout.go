@@ -37,7 +37,7 @@ func (p *picture) columns() {
 	}
 	for end, lane := range p.Lanes {
 		// The names above the lanes need their half.
-		half := max(draw.BoldWidth(p.laneName(end), headSize), draw.TextWidth(lane.Addr, smallSize)) / 2
+		half := max(draw.BoldWidth(lane.title(), headSize), draw.TextWidth(lane.Addr, smallSize)) / 2
 		side[end] = max(side[end], half-beside-barWide/2, 10)
 	}
 	p.sideW = side
@@ -55,14 +55,6 @@ func mostly(a *Arrow) []Piece {
 		}
 	}
 	return a.Label
-}
-
-// laneName is what stands above a lane.
-func (p *picture) laneName(end int) string {
-	if c := p.Lanes[end].Conn; c != nil {
-		return c.Name()
-	}
-	return p.Lanes[end].Name
 }
 
 // markLines are what a mark says, in lines that are not too wide.
@@ -164,9 +156,9 @@ func (p *picture) heights() float64 {
 		case r.Kind != Moment:
 			above, under = 17, 17
 			if r.Kind == Missing {
-				under += lineHigh * float64(len(breakText(r.Text, textSize, p.laneX[1]-p.laneX[0]-60))-1)
+				under += lineHigh * float64(len(p.pauseLines(r))-1)
 			}
-		case r.Arrow != nil && (r.Part != Arrives || r.Arrow.Fate == Strayed):
+		case p.begins(r):
 			above = max(above, lineHigh*float64(len(p.labels[r.Arrow]))+4)
 		}
 		if r.Part == Leaves && r.Arrow.Arrives < 0 {

@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"math"
 	"strings"
 
 	"appliance/tracer"
@@ -13,28 +14,28 @@ func (p *picture) row(i int) {
 	r := &p.Rows[i]
 	y := p.y[i]
 	if r.Kind != Moment {
-		p.pause(r, y)
+		p.pause(i)
 		return
 	}
 	if i == 0 || millis(r.T) != millis(p.Rows[i-1].T) || p.Rows[i-1].Kind != Moment {
-		p.text(p.timeX, y+4, millis(r.T), smallSize, draw.End, draw.Attr{Class: draw.Muted})
+		p.c.Text(p.timeX, y+4, millis(r.T), smallSize, draw.End, draw.Attr{Class: draw.Muted})
 	}
 	for end, m := range r.Marks {
 		if m != nil {
 			p.mark(m, end, y, p.marks[i][end])
 		}
 	}
-	if a := r.Arrow; a != nil && (r.Part != Arrives || a.Fate == Strayed) {
-		p.label(a, y-5)
+	if p.begins(r) {
+		p.label(r.Arrow)
 	}
 }
 
 // pause draws a silence, or a place where events are missing: the lanes are broken.
-func (p *picture) pause(r *Row, y float64) {
-	class, text := draw.Gap, p.o.Lang.F("%s of silence", span(r.For))
-	ink := draw.Muted
+func (p *picture) pause(i int) {
+	r, y := &p.Rows[i], p.y[i]
+	class, ink := draw.Gap, draw.Muted
 	if r.Kind == Missing {
-		class, ink, text = draw.Bad, draw.Bad, r.Text
+		class, ink = draw.Bad, draw.Bad
 	}
 	p.c.Open(draw.Attr{Class: "ev", N: r.N})
 	defer p.c.Close()
@@ -47,10 +48,44 @@ func (p *picture) pause(r *Row, y float64) {
 			)
 		}
 	}
-	middle := (p.laneX[0] + p.laneX[1]) / 2
-	for k, s := range breakText(text, textSize, p.laneX[1]-p.laneX[0]-60) {
-		p.text(middle, y+4+float64(k)*lineHigh, s, textSize, draw.Middle, draw.Attr{Class: draw.Halo + " " + ink})
+	at := p.pauseAt(i)
+	if box := p.pauseBox(r, at); p.lines.meeting(box, draw.Quad{}) > 0 {
+		p.c.Polygon(box[:], draw.Attr{Class: draw.Background})
 	}
+	for k, s := range p.pauseLines(r) {
+		p.c.Text(at.X, at.Y+float64(k)*lineHigh, s, textSize, draw.Middle, draw.Attr{Class: draw.Halo + " " + ink})
+	}
+}
+
+// pauseLines are what a silence, or a place where events are missing, says.
+func (p *picture) pauseLines(r *Row) []string {
+	text := r.Text
+	if r.Kind == Silence {
+		text = p.o.Lang.F("%s of silence", span(r.For))
+	}
+	return breakText(text, textSize, p.laneX[1]-p.laneX[0]-60)
+}
+
+// pauseAt is the middle of its first line: between the lanes where no arrow goes through it,
+// else halfway.
+func (p *picture) pauseAt(i int) draw.Point {
+	left, wide := p.laneX[0], p.laneX[1]-p.laneX[0]
+	for _, part := range []float64{0.5, 0.25, 0.75} {
+		at := draw.Point{X: left + wide*part, Y: p.y[i] + 4}
+		if box := p.pauseBox(&p.Rows[i], at); p.between(box) && p.lines.meeting(box, draw.Quad{}) == 0 {
+			return at
+		}
+	}
+	return draw.Point{X: left + wide/2, Y: p.y[i] + 4}
+}
+
+// pauseBox is the room that it takes there.
+func (p *picture) pauseBox(r *Row, at draw.Point) draw.Quad {
+	wide, lines := 0.0, p.pauseLines(r)
+	for _, s := range lines {
+		wide = max(wide, draw.TextWidth(s, textSize))
+	}
+	return draw.Around(at, -wide/2, -ascent*textSize, wide/2, descent*textSize+lineHigh*float64(len(lines)-1), 0)
 }
 
 // mark draws what is said at an end, in lines that begin at the lane.
@@ -79,7 +114,7 @@ func (p *picture) mark(m *Mark, end int, y float64, lines []string) {
 	for k, line := range lines {
 		runs := markRuns(m, line, k == len(lines)-1)
 		runs[0].Class = class
-		p.runs(x, y+4.5+float64(k)*lineHigh, runs, anchor, "")
+		p.c.Runs(x, y+4.5+float64(k)*lineHigh, runs, textSize, anchor, draw.Attr{})
 	}
 }
 
@@ -89,7 +124,7 @@ func markRuns(m *Mark, line string, last bool) []draw.Run {
 	if m.Kind == MarkState {
 		runs[0].Class = draw.Bold
 		if last && m.Dwell > 0 {
-			runs = append(runs, draw.Run{Text: span(m.Dwell), Class: draw.Muted, Size: smallSize, Gap: 6})
+			runs = append(runs, draw.Run{Text: stay(m.Dwell), Class: draw.Muted, Size: smallSize, Gap: 6})
 		}
 	}
 	return runs
@@ -122,51 +157,54 @@ func (p *picture) icon(m *Mark, x, y float64, class draw.Class) {
 	p.c.Polyline([]draw.Point{{X: x, Y: y - 3.2}, {X: x, Y: y}, {X: x + 2.6, Y: y + 1.4}}, draw.Attr{Class: class, Width: 1.2})
 }
 
-// arrow draws the arrow that leaves in a row.
-func (p *picture) arrow(i int) {
+// course is the line of the arrow that begins in a row.
+func (p *picture) course(i int) course {
 	a, y := p.Rows[i].Arrow, p.y[i]
-	if a == nil || p.Rows[i].Part == Arrives && a.Fate != Strayed {
-		return
-	}
-	class := arrowClass(a)
-	p.c.Open(p.group(a))
-	defer p.c.Close()
 	way := 1.0
 	if a.From == 1 {
 		way = -1
 	}
-	x1 := p.leavesAt(a)
-	x2 := p.laneX[a.To] - way*(barWide/2+1)
-	style := draw.Attr{Class: class, Width: 1.6}
+	c := course{p.laneX[a.From] + way*(barWide/2+1), y, p.laneX[a.To] - way*(barWide/2+1), p.arrival(a, y)}
+	switch a.Fate {
+	case Strayed:
+		c.x1, c.y2 = c.x1+(c.x2-c.x1)*0.3, y
+	case Lost, Unseen, UnderWay:
+		c.x2, c.y2 = c.x1+(c.x2-c.x1)*0.72, y+fall
+	case Refused:
+		c.x2 -= way * 14
+	case Arrived:
+	}
+	return c
+}
+
+// arrow draws the arrow that leaves in a row.
+func (p *picture) arrow(i int) {
+	if !p.begins(&p.Rows[i]) {
+		return
+	}
+	a, c := p.Rows[i].Arrow, p.course(i)
+	p.c.Open(p.group(a))
+	defer p.c.Close()
+	style := draw.Attr{Class: arrowClass(a), Width: 1.6}
 	if a.Repeat {
 		style.Dash = "6 3"
 	}
-	switch a.Fate {
-	case Strayed:
-		p.c.Arrow(x1+(x2-x1)*0.3, y, x2, y, style)
-	case Lost, Unseen:
-		p.cross(x1, y, x1+(x2-x1)*0.72, y+fall, style)
-	case UnderWay:
-		p.c.Arrow(x1, y, x1+(x2-x1)*0.72, y+fall, style)
-	case Refused:
+	if a.Fate == Refused {
 		style.N, style.Conn = a.Received.N, a.Received.Conn
-		p.cross(x1, y, x2-way*14, p.arrival(a, y), style)
-	case Arrived:
-		p.c.Arrow(x1, y, x2, p.arrival(a, y), style)
-		if a.Received != nil && a.Sent != nil {
-			// The arrival is an event of its own.
-			p.c.Circle(x2, p.arrival(a, y), 2.2, draw.Attr{Class: class, N: a.Received.N, Conn: a.Received.Conn})
-		}
+	}
+	if a.crossed() {
+		p.cross(c, style)
+		return
+	}
+	p.c.Arrow(c.x1, c.y1, c.x2, c.y2, style)
+	if a.Received != nil && a.Sent != nil {
+		// The arrival is an event of its own.
+		p.c.Circle(c.x2, c.y2, 2.2, draw.Attr{Class: style.Class, N: a.Received.N, Conn: a.Received.Conn})
 	}
 }
 
-// leavesAt is where an arrow begins.
-func (p *picture) leavesAt(a *Arrow) float64 {
-	if a.From == 1 {
-		return p.laneX[1] - barWide/2 - 1
-	}
-	return p.laneX[0] + barWide/2 + 1
-}
+// crossed tells whether an arrow ends in a ✗.
+func (a *Arrow) crossed() bool { return a.Fate == Lost || a.Fate == Unseen || a.Fate == Refused }
 
 // group are the attributes of what shows an arrow.
 func (p *picture) group(a *Arrow) draw.Attr {
@@ -183,11 +221,11 @@ func (p *picture) arrival(a *Arrow, y float64) float64 {
 }
 
 // cross draws a line that ends in a ✗.
-func (p *picture) cross(x1, y1, x2, y2 float64, a draw.Attr) {
-	p.c.Line(x1, y1, x2, y2, a)
+func (p *picture) cross(c course, a draw.Attr) {
+	p.c.Line(c.x1, c.y1, c.x2, c.y2, a)
 	a.Dash, a.Width = "", 2.2
-	p.c.Line(x2-5, y2-5, x2+5, y2+5, a)
-	p.c.Line(x2-5, y2+5, x2+5, y2-5, a)
+	p.c.Line(c.x2-5, c.y2-5, c.x2+5, c.y2+5, a)
+	p.c.Line(c.x2-5, c.y2+5, c.x2+5, c.y2-5, a)
 }
 
 func arrowClass(a *Arrow) draw.Class {
@@ -203,19 +241,21 @@ func arrowClass(a *Arrow) draw.Class {
 	}
 }
 
-// label draws an arrow's label, its last line at y, beside the lane that the arrow leaves.
-func (p *picture) label(a *Arrow, y float64) {
+// label draws an arrow's label.
+func (p *picture) label(a *Arrow) {
 	p.c.Open(p.group(a))
 	defer p.c.Close()
-	x := p.leavesAt(a) + 12
-	if a.From == 1 {
-		x -= 24
+	at := p.places[a]
+	lines := p.linesOf(a, at)
+	if at.ground || at.turn != 0 {
+		box := p.labelBox(a, at)
+		p.c.Polygon(box[:], draw.Attr{Class: draw.Background})
 	}
 	anchor := draw.Start
 	if a.From == 1 {
 		anchor = draw.End
 	}
-	lines := p.labels[a]
+	sin, cos := math.Sincos(at.turn * math.Pi / 180)
 	for k, line := range lines {
 		runs := labelRuns(line)
 		for i := range runs {
@@ -223,7 +263,8 @@ func (p *picture) label(a *Arrow, y float64) {
 				runs[i].Class += " " + arrowClass(a)
 			}
 		}
-		p.runs(x, y-lineHigh*float64(len(lines)-1-k), runs, anchor, draw.Halo)
+		up := lineHigh * float64(len(lines)-1-k)
+		p.c.Runs(at.at.X+up*sin, at.at.Y-up*cos, runs, textSize, anchor, draw.Attr{Class: draw.Halo, Turn: at.turn})
 	}
 }
 

@@ -166,13 +166,14 @@ const (
 func (t *texter) layout(width int) {
 	t.width = width
 	t.time = len("0.000")
-	need, label := [2]int{}, 0
+	need, least, label := [2]int{}, [2]int{leastSide, leastSide}, 0
 	for i := range t.rows {
 		r := &t.rows[i]
 		t.time = max(t.time, len(millis(r.T)))
 		for end, m := range r.marks {
 			if m != nil {
 				need[end] = max(need[end], words.Width(t.say(m)))
+				least[end] = max(least[end], longestWord(glyph(m.Kind)+m.Text))
 			}
 		}
 		if r.Arrow != nil {
@@ -182,16 +183,20 @@ func (t *texter) layout(width int) {
 	room := width - t.time - 5
 	for end := range need {
 		need[end] = max(need[end], leastSide)
-		if t.Lanes[end].Conn == nil && !t.Lanes[end].States && !t.Lanes[end].Traced {
+		if t.Lanes[end].Conn == nil && t.Lanes[end].States == 0 && !t.Lanes[end].Traced {
 			need[end] = min(need[end], 3)
 		}
 	}
-	t.middle = max(min(label, room-2*leastSide), leastMiddle)
+	for end := range least {
+		least[end] = min(least[end], need[end])
+	}
+	least[0] = min(least[0], max(room-leastMiddle-least[1], (room-leastMiddle)/2))
+	least[1] = min(least[1], room-leastMiddle-least[0])
+	t.middle = max(min(label, room-least[0]-least[1]), leastMiddle)
 	rest := room - t.middle
-	half := rest / 2
-	t.side0, t.side = min(need[0], half), min(need[1], half)
-	t.side0 = min(need[0], rest-t.side)
+	t.side0 = min(need[0], max(rest/2, least[0]), rest-least[1])
 	t.side = min(need[1], rest-t.side0)
+	t.side0 = min(need[0], rest-t.side)
 	t.middle = room - t.side0 - t.side
 	t.lane0 = t.time + 1 + t.side0 + 1
 	t.lane1 = t.lane0 + 1 + t.middle
@@ -225,7 +230,7 @@ func (t *texter) say(m *Mark) string {
 		s += ` "` + m.Data + `"`
 	}
 	if m.Dwell > 0 {
-		s += " " + span(m.Dwell)
+		s += " " + stay(m.Dwell)
 	}
 	if t.ascii {
 		s = ascii(s)
@@ -245,42 +250,33 @@ func (t *texter) sayIn(m *Mark, width int) []string {
 	return wrap(t.say(&short), width)
 }
 
-// head writes the names of the ends, and their addresses.
+// head writes the names of the ends, whether their states are inferred, and their addresses.
 func (t *texter) head() {
-	t.put(dim, fmt.Sprintf("%*s", t.time, "ms"))
-	for k := range 2 {
-		var texts [2]string
-		for end := range texts {
-			lane := &t.Lanes[end]
-			texts[end] = lane.Addr
-			if k == 0 {
-				texts[end] = t.name(lane)
-			}
+	half := (t.width - t.time - 3) / 2
+	var names, addrs, below [2]string
+	for end := range names {
+		lane := &t.Lanes[end]
+		names[end], addrs[end] = clean(lane.title()), lane.Addr
+		inferred := t.inferred(lane)
+		switch beside := names[end] + " (" + inferred + ")"; {
+		case inferred == "":
+		case words.Width(beside) <= half:
+			names[end] = beside
+		default:
+			below[end] = inferred
 		}
-		t.heading(texts, k == 0)
 	}
-}
-
-// name is what a lane is called: the connection's name, and whether its states are inferred.
-func (t *texter) name(lane *Lane) string {
-	s := clean(lane.Name)
-	if lane.Conn != nil {
-		s = clean(lane.Conn.Name())
+	t.put(dim, fmt.Sprintf("%*s", t.time, "ms"))
+	t.heading(names, half, bold)
+	t.heading(addrs, half, dim)
+	if below != [2]string{} {
+		t.heading(below, half, dim)
 	}
-	if lane.Inferred {
-		s += " (" + t.Ladder.o.Lang.T("states inferred") + ")"
-	}
-	return s
 }
 
 // heading writes one line above the lanes: the left text ends at its lane where it fits,
 // the right one begins at its own.
-func (t *texter) heading(texts [2]string, strong bool) {
-	st := dim
-	if strong {
-		st = bold
-	}
-	half := (t.width - t.time - 3) / 2
+func (t *texter) heading(texts [2]string, half int, st style) {
 	a, b := cut(texts[0], half, t.ascii), cut(texts[1], half, t.ascii)
 	t.to(max(t.lane0+1-words.Width(a), t.time+1))
 	t.put(st, a)

@@ -22,7 +22,7 @@ func (t *texter) between(r *textRow) [][]run {
 	if r.part == Arrives && a.Fate != Strayed {
 		return [][]run{t.arriving(r)}
 	}
-	lines := t.labelIn(a, t.middle-t.decoration(r))
+	lines := t.labelIn(a, t.middle-t.decoration(r), t.middle-t.beneath(r))
 	out := [][]run{t.leaving(r, lines[0])}
 	for _, l := range lines[1:] {
 		out = append(out, t.more(r, l))
@@ -82,26 +82,42 @@ func (t *texter) decoration(r *textRow) int {
 	}
 }
 
+// beneath is how many columns of the further lines are no label: as far from their lane as
+// the first, and beside an arrow that goes down.
+func (t *texter) beneath(r *textRow) int {
+	if r.bend == nil {
+		return 3 + 1
+	}
+	return 3 + 1 + min(t.bendAt(r.Arrow)+1, t.middle-t.bendAt(r.Arrow))
+}
+
 // ref is how the two ends of an arrow refer to each other: the number of the first event.
 func ref(a *Arrow) string { return "#" + strconv.FormatUint(a.N(), 10) }
 
-// labelIn is an arrow's label in lines of at most width columns.
-func (t *texter) labelIn(a *Arrow, width int) [][]run {
+// labelIn is an arrow's label in lines: the first of at most width columns, the others of
+// beneath.
+func (t *texter) labelIn(a *Arrow, width, beneath int) [][]run {
 	var lines [][]run
 	var now []run
 	used := 0
+	end := func() { lines, now, used, width = append(lines, now), nil, 0, beneath }
 	for _, p := range a.Label {
-		for _, text := range wrap(t.plainPiece(p), width) {
-			n := words.Width(text)
-			if used > 0 && used+2+n > width {
-				lines, now, used = append(lines, now), nil, 0
+		text := t.plainPiece(p)
+		if used > 0 && used+2+words.Width(text) > width {
+			end()
+		}
+		if used > 0 {
+			now = append(now, run{plain, "  "})
+			used += 2
+		}
+		for text != "" {
+			head := wrap(text, width-used)[0]
+			now = append(now, run{pieceStyle(a, p), head})
+			text = strings.TrimLeft(text[len(head):], " ")
+			used += words.Width(head)
+			if text != "" {
+				end()
 			}
-			if used > 0 {
-				now = append(now, run{plain, "  "})
-				used += 2
-			}
-			now = append(now, run{pieceStyle(a, p), text})
-			used += n
 		}
 	}
 	return append(lines, now)

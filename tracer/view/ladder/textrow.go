@@ -56,33 +56,43 @@ func (t *texter) row(i int) {
 
 // note writes a row that breaks both lanes.
 func (t *texter) note(r *textRow, lane, text string, st style) {
-	for k, s := range wrap(text, t.middle-2) {
+	room := t.middle - 2
+	if r.through != nil {
+		bend := t.bendAt(r.through)
+		room = max(bend-1, t.middle-bend-2)
+	}
+	for _, s := range wrap(text, room) {
 		t.to(t.lane0)
 		t.put(dim, lane)
-		at := t.lane0 + 1 + (t.middle-words.Width(s))/2
-		if r.through != nil && k == 0 {
-			// The arrow that is on its way meanwhile goes on beside the text.
-			bend := t.lane0 + 1 + t.bendAt(r.through)
-			if at = min(at, bend-1-words.Width(s)); at <= t.lane0 {
-				at = bend + 2
-			}
-			if bend < at {
-				t.to(bend)
-				t.put(dim, "┊")
-			}
-			t.to(at)
-			t.put(st, s)
-			if bend > at {
-				t.to(bend)
-				t.put(dim, "┊")
-			}
-		} else {
-			t.to(at)
-			t.put(st, s)
-		}
+		t.noteLine(r, s, st)
 		t.to(t.lane1)
 		t.put(dim, lane)
 		t.end()
+	}
+}
+
+// noteLine writes one line of a note between the lanes. An arrow that is on its way meanwhile
+// goes on beside the text.
+func (t *texter) noteLine(r *textRow, s string, st style) {
+	at := t.lane0 + 1 + (t.middle-words.Width(s))/2
+	if r.through == nil {
+		t.to(at)
+		t.put(st, s)
+		return
+	}
+	bend := t.lane0 + 1 + t.bendAt(r.through)
+	if at = min(at, bend-1-words.Width(s)); at <= t.lane0 {
+		at = bend + 2
+	}
+	if bend < at {
+		t.to(bend)
+		t.put(dim, "┊")
+	}
+	t.to(at)
+	t.put(st, s)
+	if bend > at {
+		t.to(bend)
+		t.put(dim, "┊")
 	}
 }
 

@@ -24,6 +24,9 @@ type Shape struct {
 	Text           string
 	Size           float64    // of a text
 	runs           []draw.Run // of a text in several styles
+	at             draw.Point // the place of a text
+	turn           float64    // of a text, in degrees
+	quad           draw.Quad  // where a text of [Picture.Texts] is
 }
 
 // Has tells whether the shape, or a group that it is in, has the class.
@@ -153,6 +156,20 @@ func (a attrs) length(name string) float64 {
 	return a.number(name)
 }
 
+// turn are the degrees by which a text is turned around its place: NaN where it is turned
+// around another.
+func (a attrs) turn() float64 {
+	if a["transform"] == "" {
+		return 0
+	}
+	degrees, ok := strings.CutSuffix(strings.TrimPrefix(a["transform"], "rotate("), " "+a["x"]+" "+a["y"]+")")
+	f, err := strconv.ParseFloat(degrees, 64)
+	if err != nil || !ok {
+		return math.NaN()
+	}
+	return f
+}
+
 func shapeOf(tag string, a attrs) (Shape, bool) {
 	s := Shape{Tag: tag}
 	switch tag {
@@ -175,6 +192,7 @@ func shapeOf(tag string, a attrs) (Shape, bool) {
 	case "text":
 		s.Size = a.number("font-size")
 		s.X1, s.Y1 = a.number("x"), a.number("y")
+		s.at, s.turn = draw.Point{X: s.X1, Y: s.Y1}, a.turn()
 		// How far it reaches is known once its text is: see [Picture.Texts].
 		s.X2, s.Y2 = s.X1, s.Y1
 		switch a["text-anchor"] {
@@ -225,7 +243,8 @@ func (p *Picture) Texts() []Shape {
 			s.X1 -= width
 		}
 		s.X2 = s.X1 + width
-		s.Y1, s.Y2 = s.Y1-0.73*s.Size, s.Y1+0.2*s.Size
+		s.quad = draw.Around(s.at, s.X1-s.at.X, -0.73*s.Size, s.X2-s.at.X, 0.2*s.Size, s.turn)
+		s.X1, s.Y1, s.X2, s.Y2 = s.quad.Bounds()
 		list = append(list, s)
 	}
 	return list
@@ -251,7 +270,7 @@ func (p *Picture) Problems(overlap func(a, b *Shape) bool) []string {
 		inside(&texts[i], 0.5)
 		for k := range texts[:i] {
 			a, b := &texts[i], &texts[k]
-			if a.X1 < b.X2 && b.X1 < a.X2 && a.Y1 < b.Y2 && b.Y1 < a.Y2 && (overlap == nil || !overlap(a, b)) {
+			if a.quad.Meets(b.quad) && (overlap == nil || !overlap(a, b)) {
 				list = append(list, fmt.Sprintf("%q and %q lie on each other at %.1f,%.1f", a.Text, b.Text, a.X1, a.Y1))
 			}
 		}
