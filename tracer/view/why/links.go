@@ -18,30 +18,10 @@ const (
 	Deduced  Link = "deduced"  // it follows from what the segment is
 )
 
-// cause is what caused an event: 0 where nothing did.
+// cause is what caused an event: 0 where nothing is known to have.
 type cause struct {
 	n    uint64
 	link Link
-}
-
-// lane is what is known of one end while its events go by: the numbers of the last ones of
-// each sort, 0 where there was none.
-type lane struct {
-	inbound, timer, connect, closing, recv, state uint64
-
-	born   uint64            // what caused its first state change
-	ends   map[uint32]uint64 // the last inbound segment that an acknowledgment covers to the byte
-	acked  uint32            // the last acknowledgment that went out
-	sends  []send
-	stream uint64 // how many bytes the program has sent
-
-	hasAcked bool
-}
-
-// send is a call that sent bytes of the stream.
-type send struct {
-	n        uint64
-	from, to uint64 // the place behind its last byte
 }
 
 // laneKey tells lanes apart: a listener has one for each peer, and so has what has no
@@ -50,6 +30,12 @@ type laneKey struct {
 	stack         string
 	conn          uint32
 	local, remote netip.AddrPort
+}
+
+// hostKey is two hosts, as one stack sees them.
+type hostKey struct {
+	stack         string
+	local, remote netip.Addr
 }
 
 // packetKey is what two ends see of one packet.
@@ -65,22 +51,52 @@ type packetKey struct {
 // linker goes through a trace and finds what caused what.
 type linker struct {
 	t      *view.Trace
+	open   map[string]bool // the stacks whose every timer is in the trace
 	lanes  map[laneKey]*lane
+	asked  map[hostKey][]uint64   // packets that an ICMP message may answer
 	wire   map[packetKey][]uint64 // sent and not yet seen to arrive
 	causes []cause                // by place in the trace
 }
 
 // link returns each event's cause, by its place in the trace.
 func link(t *view.Trace) []cause {
-	l := &linker{t: t, lanes: map[laneKey]*lane{}, wire: map[packetKey][]uint64{}, causes: make([]cause, len(t.Events))}
+	l := &linker{t: t, open: opened(t.Events), causes: make([]cause, len(t.Events))}
+	l.forget()
 	for i := range t.Events {
-		e := &t.Events[i]
-		c := l.event(e)
-		if c.n != 0 && c.n < e.N && t.ByN(c.n) != nil {
-			l.causes[i] = c
-		}
+		l.set(i, l.event(&t.Events[i]))
 	}
 	return l.causes
+}
+
+// forget begins anew: what was known is not, as events are missing.
+func (l *linker) forget() {
+	l.lanes, l.asked, l.wire = map[laneKey]*lane{}, map[hostKey][]uint64{}, map[packetKey][]uint64{}
+}
+
+// set takes note of a cause that the trace has, and has before its effect.
+func (l *linker) set(place int, c cause) {
+	if c.n != 0 && c.n < l.t.Events[place].N && l.t.ByN(c.n) != nil {
+		l.causes[place] = c
+	}
+}
+
+// opened returns the stacks that are traced from inside, so that a timer that fired is in the
+// trace: of an end that is only seen on the wire there are no variables, and its states are
+// inferred.
+func opened(events []tracer.Event) map[string]bool {
+	open := map[string]bool{}
+	for i := range events {
+		switch b := events[i].Body.(type) {
+		case *tracer.StateChange:
+			if b.Via != "inferred" {
+				open[events[i].Stack] = true
+			}
+		case *tracer.TCB, *tracer.Timer:
+			open[events[i].Stack] = true
+		default:
+		}
+	}
+	return open
 }
 
 func (l *linker) lane(e *tracer.Event) *lane {
@@ -90,7 +106,7 @@ func (l *linker) lane(e *tracer.Event) *lane {
 	}
 	a := l.lanes[k]
 	if a == nil {
-		a = &lane{}
+		a = &lane{open: l.open[e.Stack], in: arrivals{onWire: !l.open[e.Stack]}}
 		l.lanes[k] = a
 	}
 	return a
@@ -98,63 +114,40 @@ func (l *linker) lane(e *tracer.Event) *lane {
 
 // event returns what caused e, and takes note of it.
 func (l *linker) event(e *tracer.Event) cause {
+	if _, ok := e.Body.(*tracer.Lost); ok {
+		l.forget()
+		return cause{}
+	}
 	a := l.lane(e)
+	if _, ok := e.Body.(*tracer.Segment); !ok {
+		defer func() { a.rst = 0 }()
+	}
 	switch b := e.Body.(type) {
 	case *tracer.StateChange:
-		a.state = e.N
-		if a.born == 0 {
-			a.born = b.Cause.N
+		if a.rst != 0 && b.To == tracer.Closed { // the segment went out first
+			l.set(l.t.Index(a.rst), cause{b.Cause.N, Deduced})
 		}
+		a.changed(e.N, b)
 		return cause{b.Cause.N, Recorded}
 	case *tracer.Call:
-		a.call(e.N, b)
+		a.called(e.N, b)
 		return cause{b.Of, Recorded}
 	case *tracer.TCB:
+		a.read(b.After)
 		return cause{b.After, Recorded}
 	case *tracer.Timer:
-		a.timer = e.N
+		a.fired, a.timer, a.spent = e.N, b.Name, false
 	case *tracer.End:
 		return cause{a.state, Deduced}
 	case *tracer.Segment:
 		return l.segment(a, e, b)
 	case *tracer.Datagram:
-		return l.packet(a, e, b.Dir, packetKey{what: "datagram", length: b.Len}, b.Dropped != "", b.Notes)
+		return l.datagram(a, e, b)
 	case *tracer.ICMP:
-		return l.packet(a, e, b.Dir, packetKey{what: b.Name, length: b.Len, seq: uint32(b.Kind), ack: uint32(b.Code)}, false, nil)
+		return l.icmp(e, b)
 	default:
 	}
 	return cause{}
-}
-
-// call takes note of a call.
-func (a *lane) call(n uint64, b *tracer.Call) {
-	if b.Phase == tracer.PhaseReturn {
-		if i := len(a.sends) - 1; b.Name == "send" && i >= 0 && a.sends[i].n == b.Of && b.Bytes >= 0 {
-			a.sends[i].to = a.sends[i].from + uint64(b.Bytes) // it took fewer
-			a.stream = a.sends[i].to
-		}
-		return
-	}
-	switch b.Name {
-	case "connect":
-		a.connect = n
-	case "close", "shutdown":
-		a.closing = n
-	case "recv":
-		a.recv = n
-	case "send":
-		s := send{n: n, from: a.stream, to: a.stream}
-		for _, arg := range b.Args {
-			if v, ok := arg.Value.(int64); ok && arg.Name == "bytes" && v > 0 {
-				s.to += uint64(v)
-			}
-		}
-		if b.Phase == tracer.PhaseDone && b.Bytes >= 0 {
-			s.to = s.from + uint64(b.Bytes)
-		}
-		a.sends = append(a.sends, s)
-		a.stream = s.to
-	}
 }
 
 // segment returns what caused a segment, and takes note of it.
@@ -162,104 +155,73 @@ func (l *linker) segment(a *lane, e *tracer.Event, g *tracer.Segment) cause {
 	key := packetKey{seq: g.Seq, ack: g.Ack, flags: g.Flags, length: g.Len, ts: [2]uint32{g.Opts.TSVal, g.Opts.TSEcr}}
 	if g.Dir == tracer.Out {
 		l.send(e, key, g.Dropped != "", g.Notes)
-		c := cause{a.reason(g), Deduced}
-		a.acked, a.hasAcked = g.Ack, a.hasAcked || g.Flags.Has(tracer.ACK)
+		c := cause{l.reason(a, g), Deduced}
+		a.sent(e.N, g)
 		return c
 	}
 	c := l.arrive(e, key)
 	if g.Dropped == "" {
-		a.inbound = e.N
-		if a.ends == nil {
-			a.ends = map[uint32]uint64{}
-		}
-		if end := behind(g); end != g.Seq { // else there is nothing in it to acknowledge
-			a.ends[end] = e.N
-		}
+		a.got(e.N, g)
 	}
 	return c
 }
 
-// behind is the acknowledgment number that covers a segment.
-func behind(g *tracer.Segment) uint32 {
-	n := g.Seq + uint32(g.Len)
-	for _, f := range []tracer.Flags{tracer.SYN, tracer.FIN} {
-		if g.Flags.Has(f) {
-			n++
+// datagram returns what caused a datagram, and takes note of it. One that went out is that of
+// the only send of its length that waits for one.
+func (l *linker) datagram(a *lane, e *tracer.Event, b *tracer.Datagram) cause {
+	key := packetKey{what: "datagram", length: b.Len}
+	if b.Dir != tracer.Out {
+		if b.Dropped == "" && e.Conn == 0 { // nobody has it
+			h := hostOf(e)
+			l.asked[h] = append(l.asked[h], e.N)
 		}
+		return l.arrive(e, key)
 	}
-	return n
-}
-
-// reason returns the event for which a segment went out, 0 where none is known.
-func (a *lane) reason(g *tracer.Segment) uint64 {
-	noted := func(names ...string) bool {
-		return slices.ContainsFunc(g.Notes, func(n string) bool { return slices.Contains(names, n) })
-	}
-	switch {
-	case g.Flags.Has(tracer.RST):
-		return max(a.closing, a.inbound)
-	case noted("retransmission", "fast-retransmit", "tail-loss-probe", "keepalive", "window-probe"):
-		return max(a.timer, a.inbound)
-	case g.Flags.Has(tracer.SYN | tracer.ACK):
-		return max(a.born, a.inbound)
-	case g.Flags.Has(tracer.SYN):
-		return a.connect
-	case g.Len > 0:
-		return a.sender(g)
-	case g.Flags.Has(tracer.FIN):
-		return a.closing
-	case noted("window-update"):
-		return max(a.recv, a.inbound)
-	default:
-		n := a.ends[g.Ack]
-		if n == 0 || a.hasAcked && g.Ack == a.acked {
-			return a.inbound // it says once more what it said before: of another segment
-		}
-		return n
-	}
-}
-
-// sender returns the call whose bytes a segment begins with.
-func (a *lane) sender(g *tracer.Segment) uint64 {
-	if len(a.sends) == 0 {
-		return 0
-	}
-	last := a.sends[len(a.sends)-1].n
-	if !g.HasRel || g.RelSeq == 0 {
-		return last
-	}
-	at := uint64(g.RelSeq - 1)
-	// A long stream's numbers wrap: the place is the last one before what has been sent.
-	for at+1<<32 < a.stream {
-		at += 1 << 32
-	}
-	i, _ := slices.BinarySearchFunc(a.sends, at, func(s send, at uint64) int {
-		if s.to <= at {
-			return -1
-		}
-		return 1
-	})
-	if i == len(a.sends) {
-		return last
-	}
-	return a.sends[i].n
-}
-
-// packet is segment for what is no TCP.
-func (l *linker) packet(a *lane, e *tracer.Event, dir tracer.Direction, key packetKey, dropped bool, notes []string) cause {
-	if dir == tracer.Out {
-		l.send(e, key, dropped, notes)
-		if _, ok := e.Body.(*tracer.ICMP); ok {
-			return cause{a.inbound, Deduced}
-		}
-		if n := len(a.sends); n > 0 {
-			return cause{a.sends[n-1].n, Deduced}
-		}
+	l.send(e, key, b.Dropped != "", b.Notes)
+	fits := func(s send) bool { return s.to-s.from == uint64(max(b.Len, 0)) }
+	i := slices.IndexFunc(a.sends, fits)
+	if i < 0 {
 		return cause{}
 	}
-	a.inbound = e.N
-	return l.arrive(e, key)
+	n, only := a.sends[i].n, !slices.ContainsFunc(a.sends[i+1:], fits)
+	a.sends = slices.Delete(a.sends, i, i+1)
+	if !only {
+		return cause{}
+	}
+	return cause{n, Deduced}
 }
+
+func hostOf(e *tracer.Event) hostKey { return hostKey{e.Stack, e.Local.Addr(), e.Remote.Addr()} }
+
+// icmp returns what caused an ICMP message, and takes note of it: a reply is to the only echo
+// request, and an error about the only datagram for nobody, that waits for one.
+func (l *linker) icmp(e *tracer.Event, b *tracer.ICMP) cause {
+	key := packetKey{what: b.Name, length: b.Len, seq: uint32(b.Kind), ack: uint32(b.Code)}
+	h := hostOf(e)
+	if b.Dir != tracer.Out {
+		if b.Name == echoRequest {
+			l.asked[h] = append(l.asked[h], e.N)
+		}
+		return l.arrive(e, key)
+	}
+	l.send(e, key, false, nil)
+	fits := func(n uint64) bool {
+		m, isICMP := l.t.ByN(n).Body.(*tracer.ICMP)
+		return isICMP == (b.Name == echoReply) && (!isICMP || m.Len == b.Len)
+	}
+	i := slices.IndexFunc(l.asked[h], fits)
+	if i < 0 || b.Name == echoRequest {
+		return cause{}
+	}
+	n, only := l.asked[h][i], !slices.ContainsFunc(l.asked[h][i+1:], fits)
+	l.asked[h] = slices.Delete(l.asked[h], i, i+1)
+	if !only {
+		return cause{}
+	}
+	return cause{n, Deduced}
+}
+
+const echoRequest, echoReply = "echo request", "echo reply"
 
 // send puts a packet on the wire, once for each copy that arrives.
 func (l *linker) send(e *tracer.Event, key packetKey, dropped bool, notes []string) {
