@@ -39,8 +39,10 @@
 // A packet that two traced stacks saw, one sending and the other receiving it, is one packet
 // of the capture: its arrival, which is what causes state changes; its sending is a journal
 // entry. As two packets Wireshark would call the second a retransmission. What was dropped on
-// its way out is a packet where it was sent. Whether the other end is traced shows from the
-// packets of its own; only the first of all waits for its arrival, for as long as below.
+// its way out is a packet where it was sent. Whether the other end, an address and a port, is
+// traced shows from the packets of its own; only the first to it waits for its arrival, for as
+// long as below. A trace that was made of a capture has both ends of all, so that its packets
+// come back as they were: each once, in their order.
 //
 // # Holding back
 //

@@ -182,13 +182,13 @@ func TestRecentStaysBounded(t *testing.T) {
 		s.judge(&e, &p, uint64(i), func(uint64) bool { return false })
 		c.scales.window(&e, e.Body.(*tracer.Segment))
 	}
-	if n := len(s.owners.cur) + len(s.owners.old); n > 2*s.owners.limit {
-		t.Errorf("%d addresses kept", n)
+	if n := len(s.traced.cur) + len(s.traced.old); n > 2*maxEnds {
+		t.Errorf("%d ends kept", n)
 	}
 	if n := len(c.scales.flows.cur) + len(c.scales.flows.old); n > 2*maxFlows {
 		t.Errorf("%d connections kept", n)
 	}
-	if owner, known := s.owners.get(serverEnd.Addr()); !known || owner != "server" {
-		t.Errorf("the address in use all the time was forgotten: %q", owner)
+	if traced, _ := s.traced.get(serverEnd); !traced {
+		t.Error("the end in use all the time was forgotten")
 	}
 }

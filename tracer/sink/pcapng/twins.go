@@ -6,15 +6,18 @@ import (
 	"appliance/tracer"
 )
 
-// twins decides which event of a packet that two traced stacks saw, one sending and the
+// twins decides which event of a packet that two traced ends saw, one sending and the
 // other receiving it, is the packet of the capture. Both would be the same packet twice, on
 // two interfaces, which Wireshark's analysis takes for a retransmission. It is the arrival,
 // which is what causes state changes; the sending is a row of the journal.
 //
-// A stack is known by the addresses that its own packets have.
+// Whether the other end is traced shows from packets of its own, sent or received. An end is
+// known by its address and port, not by its stack or its address alone: in a trace made of a
+// capture both ends may have the same address, and one address may be a client here and a
+// server there.
 type twins struct {
-	owners recent[netip.Addr, string] // the stack that has an address; "" for one that no traced stack has
-	sent   recent[identity, uint64]   // packets to addresses of which neither is known yet: where they are held
+	traced recent[netip.AddrPort, bool] // whether an end's own packets are in the trace
+	sent   recent[identity, uint64]     // packets to ends of which neither is known yet: where they are held
 }
 
 // identity is what both ends see of a packet.
@@ -26,8 +29,11 @@ type identity struct {
 	proto    tracer.Type
 }
 
+// maxEnds is how many ends are kept.
+const maxEnds = maxFlows
+
 func newTwins() twins {
-	return twins{owners: recent[netip.Addr, string]{limit: 4096}, sent: recent[identity, uint64]{limit: 1024}}
+	return twins{traced: recent[netip.AddrPort, bool]{limit: maxEnds}, sent: recent[identity, uint64]{limit: 1024}}
 }
 
 // verdict is what becomes of a packet's event.
@@ -40,10 +46,10 @@ const (
 	maybeFirst                // it is the packet unless its twin comes soon
 )
 
-// learn takes note of the stack that an address belongs to.
-func (t *twins) learn(addr netip.Addr, stack string) {
-	if owner, known := t.owners.get(addr); !known || owner != stack {
-		t.owners.set(addr, stack)
+// learn takes note that an end is traced.
+func (t *twins) learn(end netip.AddrPort) {
+	if traced, _ := t.traced.get(end); !traced {
+		t.traced.set(end, true)
 	}
 }
 
@@ -51,26 +57,26 @@ func (t *twins) learn(addr netip.Addr, stack string) {
 // been written; twin is the place of the packet that the verdict isTwin is about.
 func (t *twins) judge(e *tracer.Event, p *packet, place uint64, released func(uint64) bool) (v verdict, twin uint64) {
 	if p.dir == tracer.Out {
-		t.learn(p.src.Addr(), e.Stack)
-		owner, known := t.owners.get(p.dst.Addr())
+		t.learn(p.src)
+		traced, known := t.traced.get(p.dst)
 		switch {
 		case p.dropped != "":
 			return isPacket, 0 // it arrives nowhere
 		case !known:
 			t.sent.set(identityOf(e, p), place)
 			return maybeFirst, 0
-		case owner != "" && owner != e.Stack:
+		case traced:
 			return isRow, 0
 		}
 		return isPacket, 0
 	}
-	t.learn(p.dst.Addr(), e.Stack)
-	owner, known := t.owners.get(p.src.Addr())
+	t.learn(p.dst)
+	traced, known := t.traced.get(p.src)
 	switch {
 	case !known:
-		t.owners.set(p.src.Addr(), "")
+		t.traced.set(p.src, false)
 		return isPacket, 0
-	case owner == "" || len(t.sent.cur)+len(t.sent.old) == 0:
+	case !traced || len(t.sent.cur)+len(t.sent.old) == 0:
 		return isPacket, 0
 	}
 	id := identityOf(e, p)
