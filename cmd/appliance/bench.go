@@ -1,18 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
-	"regexp"
-	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"appliance/internal/bench"
 	"appliance/internal/bench/report"
@@ -39,33 +35,32 @@ func benchCommand() *cli.Command {
 			&cli.StringFlag{Name: "time", Usage: "a measurement's `TIME`, without its warm-up of a third of that", DefaultText: "400ms"},
 			&cli.IntFlag{Name: "idle", Usage: "hold `N` connections to see what memory they take", DefaultText: "10000"},
 			&cli.StringFlag{Name: "only", Usage: "the cases whose names the regular expression `PATTERN` matches, and what they are compared with"},
-			&cli.BoolFlag{Name: "list", Usage: "print the cases' names and measure nothing"},
+			&cli.BoolFlag{Name: "list", Usage: "print the cases' names, with -r those of the report, and measure nothing"},
 			optionFlag("link", "of the appliance; without it both", "veth", "tap"),
 			choiceFlag("sink", "where traces go: a file, or nowhere, which leaves the cost of the hooks", bench.JSONL, bench.Discard),
 			outputFlag("text", "json"),
-			&cli.StringFlag{Name: "read", Aliases: []string{"r"}, Usage: "measure nothing and print the report that -w wrote to `FILE`"},
-			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the report as JSON to `FILE` too"},
-			&cli.StringFlag{Name: "plot", Usage: "draw the figures into `FILE`, an SVG picture"},
+			&cli.StringFlag{Name: "read", Aliases: []string{"r"}, Usage: "measure nothing and print the report that -w wrote to `FILE`, or of it what --only says; - is standard input"},
+			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write the report as JSON to `FILE` too; - is standard output, in place of the text"},
+			&cli.StringFlag{Name: "plot", Usage: "draw the figures into `FILE`, an SVG picture; - is standard output, in place of the text"},
 			colorFlag(),
 		},
 		Action: benchAction,
 	}
 }
 
-// The short rounds of --quick.
-const (
-	quickRounds = 3
-	quickTime   = 150 * time.Millisecond
-	quickIdle   = 2000
-)
-
 func benchAction(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
+		return err
+	}
+	if err := checkBenchFlags(c); err != nil {
 		return err
 	}
 	o, err := benchOptions(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("read") {
+		return benchAgain(c, o.Only)
 	}
 	cases, err := bench.Plan(o)
 	if err != nil {
@@ -74,162 +69,82 @@ func benchAction(c *cli.Context) error {
 	if c.Bool("list") {
 		return benchList(c, cases)
 	}
-	if c.IsSet("read") {
-		return benchAgain(c)
-	}
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
 	if !lab.Privileged() && os.Getenv(benchMark) == "" {
-		code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), benchMark+"=1"))
-		if err == nil && code != 0 {
-			return &exitError{code: code} // it has said why
-		}
-		return err
+		return benchInUserNS(ctx)
 	}
+	return benchMeasure(ctx, c, o)
+}
+
+var errBenchInterrupted = errors.New("bench: interrupted: all is removed again")
+
+// benchInUserNS runs the benchmark as root of a user namespace of its own.
+func benchInUserNS(ctx context.Context) error {
+	code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), benchMark+"=1"))
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = nil // it was interrupted too, and says so
+		if code > signalled {
+			err = errBenchInterrupted // but where the signal ended it
+		}
+	}
+	if err == nil && code != 0 {
+		return &exitError{code: code} // it has said why
+	}
+	return err
+}
+
+// signalled is the exit code above which those of processes are that a signal ended.
+const signalled = 128
+
+// benchMeasure measures, and prints and writes what came of it.
+func benchMeasure(ctx context.Context, c *cli.Context, o bench.Options) error {
 	files, err := openBenchFiles(c)
 	if err != nil {
 		return err
 	}
 	n, rounds, about, err := bench.Estimate(o)
 	if err != nil {
-		return err
+		return errors.Join(err, files.close())
 	}
-	logf(c.App.ErrWriter)("%d cases, each measured %d times: about %v", n, rounds, about.Round(time.Second))
+	logf(c.App.ErrWriter)("%s", planText(n, rounds, about))
 	bar := newBenchBar(c.App.ErrWriter)
 	o.Progress, o.Log = bar.progress, bar.logf
 	r, err := bench.Run(ctx, o)
 	bar.done()
 	switch {
+	case errors.Is(err, bench.ErrDenied):
+		err = &exitError{exitPrivilege, err}
 	case r == nil || len(r.Results) == 0 && err != nil && ctx.Err() == nil:
-		return errors.Join(err, files.abandon())
+		return errors.Join(err, files.close())
 	case r.Interrupted:
-		err = errors.New("bench: interrupted: all is removed again")
+		err = errBenchInterrupted
+	case err == nil:
+		err = failedErr(r)
 	}
-	if len(r.Failed) > 0 && err == nil {
-		err = fmt.Errorf("bench: %d measurements failed: the report lists them", len(r.Failed))
-	}
-	return errors.Join(benchPrint(c, r), files.write(r), err)
+	// The files first: who reads standard output may be gone, which ends the program.
+	return errors.Join(files.write(r), benchPrint(c, r), err)
 }
 
-// benchOptions are what the flags say.
-func benchOptions(c *cli.Context) (bench.Options, error) {
-	v := readVersions()
-	o := bench.Options{Sink: c.String("sink"), Appliance: v.Appliance, GVisor: v.GVisor}
-	if c.Bool("quick") {
-		o.Brief, o.Rounds, o.Time, o.Idle = true, quickRounds, quickTime, quickIdle
+// planText says what is to come: so many cases, so many rounds, and about how long it takes.
+func planText(cases, rounds int, about time.Duration) string {
+	each, times, long := "", "once", "less than a second"
+	if cases > 1 {
+		each = "each "
 	}
-	for flag, to := range map[string]*int{"rounds": &o.Rounds, "idle": &o.Idle} {
-		if !c.IsSet(flag) {
-			continue
-		}
-		if *to = c.Int(flag); *to < 1 {
-			return o, usageErr("bench: --%s %d: want 1 or more", flag, *to)
-		}
+	if rounds > 1 {
+		times = fmt.Sprintf("%d times", rounds)
 	}
-	if c.IsSet("time") {
-		d, err := time.ParseDuration(c.String("time"))
-		if err != nil || d < time.Millisecond || d > time.Hour {
-			return o, usageErr("bench: --time %s: want a time of 1ms to 1h, such as 500ms or 2s", c.String("time"))
-		}
-		o.Time = d
+	if about = about.Round(time.Second); about > 0 {
+		long = fmt.Sprintf("about %v", about)
 	}
-	if c.IsSet("only") {
-		var err error
-		if o.Only, err = regexp.Compile(c.String("only")); err != nil {
-			return o, usageErr("bench: --only %s: want a regular expression: %v", c.String("only"), err)
-		}
-	}
-	if l := c.String("link"); l != "" {
-		o.Links = []string{l}
-	}
-	return o, nil
+	return fmt.Sprintf("%s, %smeasured %s: %s", report.Count(cases, "case"), each, times, long)
 }
 
-func benchList(c *cli.Context, cases []report.Case) error {
-	out := errWriter{w: c.App.Writer}
-	for _, one := range cases {
-		out.printf("%s\n", one.Name())
+// failedErr errs where measurements went wrong.
+func failedErr(r *report.Report) error {
+	if len(r.Failed) == 0 {
+		return nil
 	}
-	return out.done()
-}
-
-// benchAgain prints a report that was written before.
-func benchAgain(c *cli.Context) error {
-	path := c.String("read")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("bench: --read: %w", err)
-	}
-	r, err := report.Read(b)
-	if err != nil {
-		return fmt.Errorf("bench: --read %s: %w", path, err)
-	}
-	files, err := openBenchFiles(c)
-	if err != nil {
-		return err
-	}
-	return errors.Join(benchPrint(c, r), files.write(r))
-}
-
-// benchPrint prints the report as -o says.
-func benchPrint(c *cli.Context, r *report.Report) error {
-	var err error
-	if c.String("output") == "json" {
-		err = r.WriteJSON(c.App.Writer)
-	} else {
-		err = r.WriteText(c.App.Writer, colored(c, c.App.Writer))
-	}
-	if err != nil {
-		return fmt.Errorf("write standard output: %w", err)
-	}
-	return nil
-}
-
-// benchBar is the progress bar on a terminal; elsewhere there is none.
-type benchBar struct {
-	mu  sync.Mutex
-	w   io.Writer
-	bar *progressbar.ProgressBar // nil until the first measurement, and where there is no terminal
-	tty bool
-}
-
-func newBenchBar(w io.Writer) *benchBar {
-	f, ok := w.(*os.File)
-	return &benchBar{w: w, tty: ok && term.IsTerminal(int(f.Fd()))}
-}
-
-func (b *benchBar) progress(done, total int, next string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.tty {
-		return
-	}
-	if b.bar == nil {
-		b.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetWriter(b.w), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionSetElapsedTime(true), progressbar.OptionSetWidth(24), progressbar.OptionClearOnFinish(),
-			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionUseANSICodes(true))
-	}
-	b.bar.Describe(next)
-	_ = b.bar.Set(done) // it only draws
-}
-
-// logf says something above the bar.
-func (b *benchBar) logf(format string, args ...any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.bar != nil {
-		_ = b.bar.Clear() // it only draws
-	}
-	logf(b.w)(format, args...)
-}
-
-// done takes the bar away.
-func (b *benchBar) done() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.bar != nil {
-		_ = b.bar.Clear() // it only draws
-		b.bar = nil
-	}
+	return fmt.Errorf("bench: %s failed: the report says why", report.Count(len(r.Failed), "measurement"))
 }

@@ -4,77 +4,116 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"appliance/internal/bench/report"
 )
 
-// benchFiles are those that the report goes to, made before a long run rather than after.
-type benchFiles struct {
-	json, plot *os.File
-	fresh      []string // that were not there before
-}
+// benchFiles are those that the report goes to, besides standard output.
+type benchFiles struct{ json, plot *benchFile }
 
+// openBenchFiles tries, before a long run rather than after, whether they can be written.
 func openBenchFiles(c *cli.Context) (*benchFiles, error) {
+	write, plot := c.String("write"), c.String("plot")
+	err := errors.Join(
+		notOver(c, c.String("read"), "-w", write),
+		notOver(c, c.String("read"), "--plot", plot),
+	)
+	if err != nil {
+		return nil, err
+	}
+	if oneFile(write, plot) {
+		return nil, usageErr("bench: -w and --plot name one file: name another for the picture")
+	}
 	f := &benchFiles{}
-	for flag, to := range map[string]**os.File{"write": &f.json, "plot": &f.plot} {
-		path := c.String(flag)
-		if path == "" {
-			continue
-		}
-		_, missing := os.Lstat(path)
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // a report is for others to read
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("bench: --%s: %w: name a file in a directory that you can write to", flag, err), f.abandon())
-		}
-		*to = file
-		if errors.Is(missing, os.ErrNotExist) {
-			f.fresh = append(f.fresh, path)
-		}
+	if f.json, err = openBenchFile(write); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	if f.plot, err = openBenchFile(plot); err != nil {
+		return nil, errors.Join(fmt.Errorf("bench: %w", err), f.close())
 	}
 	return f, nil
 }
 
-// write writes the report to them.
-func (f *benchFiles) write(r *report.Report) error {
-	return errors.Join(writeFile(f.json, r.WriteJSON), writeFile(f.plot, r.WritePlot))
+// oneFile tells whether two names are of one regular file, be it there or not.
+func oneFile(a, b string) bool {
+	if a == "" || b == "" {
+		return false
+	}
+	at, other := fileAt(a, nil), fileAt(b, nil)
+	if at != nil || other != nil {
+		return at != nil && other != nil && at.Mode().IsRegular() && os.SameFile(at, other)
+	}
+	dir, otherDir := fileAt(filepath.Dir(a), nil), fileAt(filepath.Dir(b), nil)
+	return filepath.Base(a) == filepath.Base(b) && dir != nil && otherDir != nil && os.SameFile(dir, otherDir)
 }
 
-// writeFile replaces what is in a file, and closes it. No file is fine.
-func writeFile(f *os.File, write func(io.Writer) error) error {
+// write writes the report to them.
+func (f *benchFiles) write(r *report.Report) error {
+	return errors.Join(f.json.write(r.WriteJSON), f.plot.write(r.WritePlot))
+}
+
+// close gives them up unwritten.
+func (f *benchFiles) close() error { return errors.Join(f.json.close(), f.plot.close()) }
+
+// benchFile is one of them; nil is none.
+type benchFile struct {
+	path string
+	// open is what is no regular file, such as a pipe. A regular file is made when it is
+	// written: a run that is killed leaves nothing of it.
+	open *outFile
+}
+
+func openBenchFile(path string) (*benchFile, error) {
+	if path == "" || path == "-" {
+		return nil, nil //nolint:nilnil // none is fine
+	}
+	out, err := createOutFile(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	if out.tmp == "" {
+		return &benchFile{path, out}, nil
+	}
+	return &benchFile{path: path}, errors.Join(out.file.Close(), os.Remove(out.tmp))
+}
+
+// write writes the file, whole or not at all.
+func (f *benchFile) write(write func(io.Writer) error) error {
 	if f == nil {
 		return nil
 	}
-	err := f.Truncate(0)
-	if errors.Is(err, os.ErrInvalid) || isDevice(f) {
-		err = nil // a pipe or a terminal has nothing to cut off
+	out, err := f.open, error(nil)
+	if out == nil {
+		if out, err = createOutFile(f.path, nil); err != nil {
+			return fmt.Errorf("bench: %w", err)
+		}
 	}
-	if err == nil {
-		err = write(f)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("bench: write %s: %w", f.Name(), err)
+	if err := out.finish(write(out)); err != nil {
+		return fmt.Errorf("bench: write %s: %w", f.path, benchAdvice(err))
 	}
 	return nil
 }
 
-func isDevice(f *os.File) bool {
-	st, err := f.Stat()
-	return err == nil && !st.Mode().IsRegular()
-}
-
-// abandon leaves the files as they were.
-func (f *benchFiles) abandon() error {
-	var err error
-	for _, file := range []*os.File{f.json, f.plot} {
-		if file != nil {
-			err = errors.Join(err, file.Close())
-		}
+// benchAdvice adds what to do to err, and leaves out the name of the temporary file.
+func benchAdvice(err error) error {
+	if place, ok := errors.AsType[*fs.PathError](err); ok {
+		err = place.Err
 	}
-	for _, path := range f.fresh {
-		err = errors.Join(err, os.Remove(path))
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: free some space, or name a file on another file system", err)
 	}
 	return err
+}
+
+func (f *benchFile) close() error {
+	if f == nil || f.open == nil {
+		return nil
+	}
+	return f.open.file.Close()
 }

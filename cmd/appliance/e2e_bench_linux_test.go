@@ -91,9 +91,93 @@ func TestBenchInterrupted(t *testing.T) {
 	if r.code == exitPrivilege {
 		t.Skip("needs network namespaces: ", r.stderr)
 	}
-	r.want(t, exitRuntime, "^Interrupted: ", "^appliance: bench: interrupted: all is removed again$")
-	if rep := readReport(t, u.path("report.json")); !rep.Interrupted || len(rep.Failed) > 0 {
-		t.Errorf("interrupted %v, failed %+v", rep.Interrupted, rep.Failed)
+	r.want(t, exitRuntime, "^0 of 5 rounds of 1m0s each .*, interrupted in round 1 after ", "^appliance: bench: interrupted: all is removed again$")
+	wantMatch(t, r.args, "standard output", r.stdout, "(?m)^Interrupted: ")
+	wantLines(t, r, 2)
+	if rep := readReport(t, u.path("report.json")); !rep.Interrupted || rep.InterruptedIn != 1 || len(rep.Failed) > 0 {
+		t.Errorf("interrupted %v in %d, failed %+v", rep.Interrupted, rep.InterruptedIn, rep.Failed)
+	}
+}
+
+// wantLines checks how many lines of messages there are.
+func wantLines(t *testing.T, r result, n int) {
+	t.Helper()
+	if got := strings.Count(r.stderr, "\n"); got != n {
+		t.Errorf("%q: %d lines of messages, want %d:\n%s", r.args, got, n, r.stderr)
+	}
+}
+
+// TestBenchKilled: SIGKILL leaves no trace and no half-made report; that of before stays.
+// (The user checks that no temporary file is left.)
+func TestBenchKilled(t *testing.T) {
+	u := unprivileged(t)
+	if err := os.WriteFile(u.path("report.json"), []byte("of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if u.cred != nil {
+		if err := os.Chown(u.path("report.json"), int(u.cred.Uid), int(u.cred.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := u.start(t, "bench", "--time", "60s", "--only", "^trace/jsonl$", "-w", "report.json", "--plot", "plot.svg")
+	p.awaitUntil(t, &p.stderr, "its first words, or an error", func(got string) bool { return strings.Contains(got, "\n") })
+	if got, _ := p.stderr.text(); !strings.Contains(got, "measured 5 times") {
+		t.Skip("needs user namespaces: ", got)
+	}
+	p.signal(t, syscall.SIGKILL)
+	p.wait(t)
+	if files := names(t, u.dir); !slices.Equal(files, []string{"report.json"}) {
+		t.Errorf("left the files %q", files)
+	}
+	if b, err := os.ReadFile(u.path("report.json")); string(b) != "of before" {
+		t.Errorf("the report of before: %q, %v", b, err)
+	}
+}
+
+// TestBenchDenied: what is not permitted is said once, with all that it holds for.
+func TestBenchDenied(t *testing.T) {
+	u := unprivileged(t)
+	r := u.run(t, "bench", "--rounds", "1", "--time", "20ms", "--link", "tap", "--only", "in/1/offload-off/(fdbased|appliance/tap/off)")
+	if !strings.Contains(r.stdout, "/dev/net/tun") {
+		t.Skip("needs network namespaces, and a /dev/net/tun that is closed to this user: ", r.stderr)
+	}
+	r.want(t, exitPrivilege, `(?m)^  (fdbased/tap, appliance/tap|appliance/tap, fdbased/tap): .*/dev/net/tun`,
+		"^appliance: 3 cases, each measured once: (about [0-9]+s|less than a second)\nappliance: bench: nothing of the appliance was measured: the report says why$")
+	if n := strings.Count(r.stdout+r.stderr, "/dev/net/tun"); n != 1 {
+		t.Errorf("it is said %d times:\n%s%s", n, r.stdout, r.stderr)
+	}
+}
+
+// TestBenchFullDisk: a report that does not fit is said once; nothing of it is left, what
+// was there before stays, and the figures are printed.
+func TestBenchFullDisk(t *testing.T) {
+	u := root(t)
+	disk := u.path("disk")
+	if err := os.Mkdir(disk, 0o755); err != nil { //nolint:gosec // a mount point
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=4k"); err != nil {
+		t.Skip("needs the right to mount: ", err)
+	}
+	defer func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := os.WriteFile(u.path("disk/old.json"), []byte("of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"disk/new.json", "disk/old.json"} {
+		r := u.run(t, "bench", "--rounds", "1", "--time", "20ms", "--only", "^trace/jsonl$", "-w", file)
+		r.want(t, exitRuntime, "(?m)^  as many as one processor can +[0-9]+ ",
+			"^appliance: 1 case, measured once: less than a second\nappliance: bench: write "+file+": no space left on device: free some space, or name a file on another file system$")
+		wantLines(t, r, 2)
+	}
+	if b, err := os.ReadFile(u.path("disk/old.json")); string(b) != "of before" {
+		t.Errorf("the report of before: %q, %v", b, err)
+	}
+	if files := names(t, disk); !slices.Equal(files, []string{"old.json"}) {
+		t.Errorf("left the files %q", files)
 	}
 }
 
@@ -101,10 +185,10 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchFiles(t *testing.T) {
 	u := unprivileged(t)
 	r := u.run(t, "bench", "--only", "round-trip/offload-off/kernel", "-w", "no/such/dir", "--plot", "plot.svg")
-	if r.code == exitPrivilege && !strings.Contains(r.stderr, "--write") {
+	if r.code == exitPrivilege && !strings.Contains(r.stderr, "no/such/dir") {
 		t.Skip("needs network namespaces: ", r.stderr)
 	}
-	r.want(t, exitRuntime, "", "^appliance: bench: --write: open no/such/dir: no such file or directory: name a file in a directory that you can write to$")
+	r.want(t, exitRuntime, "", "^appliance: bench: write no/such/dir: no such file or directory: name a file in a directory that you can write to$")
 	if files := names(t, u.dir); len(files) > 0 {
 		t.Errorf("left the files %q", files)
 	}

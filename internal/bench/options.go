@@ -36,8 +36,8 @@ type Options struct {
 	Links []string
 	// Sink is where traces go: JSONL ("" means that) or Discard.
 	Sink string
-	// Dir is where files of traces are for the time that they are needed; "" means the
-	// directory for temporary files.
+	// Dir is the directory of whose file system traces take space, in files without a name,
+	// for the time that they are needed; "" means the one for temporary files.
 	Dir string
 	// Appliance and GVisor are versions, for the report.
 	Appliance, GVisor string

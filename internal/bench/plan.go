@@ -76,16 +76,11 @@ func Plan(o Options) ([]report.Case, error) {
 	case o.Only == nil:
 		return all, nil
 	}
-	wanted := map[report.Case]bool{}
-	for _, c := range all {
-		if o.Only.MatchString(c.Name()) {
-			wanted[c], wanted[c.Baseline()] = true, true
-		}
-	}
+	wanted := report.Select(all, o.Only)
 	if len(wanted) == 0 {
 		return nil, fmt.Errorf("%w: no case matches %q: names are such as %s", ErrOptions, o.Only, all[len(all)-1].Name())
 	}
-	return slices.DeleteFunc(all, func(c report.Case) bool { return !wanted[c] }), nil
+	return wanted, nil
 }
 
 // worldTime is about what it takes to make a world and end it.

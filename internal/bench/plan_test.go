@@ -2,6 +2,9 @@ package bench
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"time"
 
 	"appliance/internal/bench/report"
+	"appliance/tracer"
 )
 
 var bothLinks = []string{report.Veth, report.TAP}
@@ -150,6 +154,61 @@ func TestEstimate(t *testing.T) {
 			t.Errorf("%+v: %d cases, %d rounds, %v, %v", o, n, rounds, d, err)
 		}
 		last = d
+	}
+}
+
+// TestTraceFile: a trace's file has no name while it is written, and is a real one all the
+// same, whose errors say where.
+func TestTraceFile(t *testing.T) {
+	o := Options{Dir: t.TempDir()}
+	s, err := newSink(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Start(tracer.Header{}), s.Write(bulkEvents()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	wantNoName(t, o.Dir, s.file.File)
+	if err := s.free(); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.file.Write([]byte("x")); err == nil || !strings.Contains(err.Error(), "in "+o.Dir+" (TMPDIR says where)") {
+		t.Errorf("error %v, want the directory in it", err)
+	}
+}
+
+// TestOpenUnlinked is the same, on a file system that must give a file a name.
+func TestOpenUnlinked(t *testing.T) {
+	dir := t.TempDir()
+	f, err := openUnlinked(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		t.Error(err)
+	}
+	wantNoName(t, dir, f)
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wantNoName checks that a file that was written is a regular one, and not in dir.
+func wantNoName(t *testing.T, dir string, f *os.File) {
+	t.Helper()
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("named in %s: %v, %v", dir, left, err)
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
+		t.Errorf("the file: %+v, %v", st, err)
+	}
+}
+
+// TestNoTraceFile: a directory that is no good is said before anything is measured.
+func TestNoTraceFile(t *testing.T) {
+	r, err := Run(t.Context(), Options{Dir: filepath.Join(t.TempDir(), "none")})
+	if r != nil || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "set TMPDIR") {
+		t.Errorf("report %v, error %v", r, err)
 	}
 }
 

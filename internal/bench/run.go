@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -32,6 +30,10 @@ var (
 // errSkip is wrapped by errors that say why something cannot be measured here.
 var errSkip = errors.New("not measured")
 
+// ErrDenied is of a run in which the appliance was never measured, for want of a permission.
+// The report's notes say which.
+var ErrDenied = errors.New("bench: nothing of the appliance was measured: the report says why")
+
 // Run measures. What cannot be measured on this host, and what went wrong with single
 // measurements, is in the report. When ctx ends, the report holds what was measured by
 // then, and the error is ctx's cause. main must have called [RunPeerIfAsked].
@@ -44,12 +46,10 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.Dir, "appliance-bench-")
-	if err != nil {
-		return nil, fmt.Errorf("bench: make a directory for traces: %w: set TMPDIR to one that you can write to", err)
+	if err := tryTraceFile(o.Dir); err != nil {
+		return nil, err
 	}
-	o.Dir = dir
-	r := &session{o: o, ctx: ctx, skipped: map[string]bool{}}
+	r := &session{o: o, ctx: ctx}
 	r.report = &report.Report{
 		Schema: report.Schema, Started: time.Now(), Host: host(o),
 		Settings: report.Settings{
@@ -64,10 +64,19 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	err = r.run(steps(cases, o.Rounds))
 	release()
 	r.finish(cases)
-	if err == nil && r.nothing(cases) {
-		err = r.denied
+	if err == nil && r.denied && r.nothing(cases) {
+		err = ErrDenied
 	}
-	return r.report, errors.Join(err, os.RemoveAll(dir))
+	return r.report, err
+}
+
+// tryTraceFile errs where no trace can be written: before a long run rather than in it.
+func tryTraceFile(dir string) error {
+	f, err := newTraceFile(dir)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // session is a run under way.
@@ -76,8 +85,7 @@ type session struct {
 	ctx     context.Context
 	report  *report.Report
 	samples []report.Sample
-	skipped map[string]bool // by reason, what has been said
-	denied  error           // the first permission that was missing
+	denied  bool // a permission was missing
 }
 
 func (r *session) run(all []step) error {
@@ -89,12 +97,12 @@ func (r *session) run(all []step) error {
 		case err == nil:
 			r.samples = append(r.samples, sample)
 		case r.ctx.Err() != nil:
-			r.report.Interrupted = true
+			r.report.Interrupted, r.report.InterruptedIn = true, s.round
 			return context.Cause(r.ctx)
 		case errors.Is(err, errSkip):
 			r.skip(s.c, err)
 		case s.c.Link == report.TAP && errors.As(err, &privilege):
-			r.denied = cmp.Or(r.denied, err)
+			r.denied = true
 			r.skip(s.c, err)
 		case errors.As(err, &privilege):
 			return err // nothing can be measured
@@ -109,14 +117,10 @@ func (r *session) run(all []step) error {
 
 // skip notes, once, why cases are not measured.
 func (r *session) skip(c report.Case, err error) {
-	name := c.Who + "/" + c.Link
-	why := err.Error()
-	if r.skipped[name+why] {
-		return
+	n := report.Note{Name: c.Who + "/" + c.Link, Why: err.Error()}
+	if !slices.Contains(r.report.Skipped, n) {
+		r.report.Skipped = append(r.report.Skipped, n)
 	}
-	r.skipped[name+why] = true
-	r.report.Skipped = append(r.report.Skipped, report.Note{Name: name, Why: why})
-	r.o.Log("%s: %s", name, why)
 }
 
 // nothing tells whether the appliance was to be measured, and was not once.

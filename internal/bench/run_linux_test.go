@@ -137,7 +137,7 @@ func TestInterrupted(t *testing.T) {
 				}
 			}
 			r, err := Run(ctx, o)
-			if !errors.Is(err, stop) || r == nil || !r.Interrupted || len(r.Failed) > 0 {
+			if !errors.Is(err, stop) || r == nil || !r.Interrupted || r.InterruptedIn != 1 || len(r.Failed) > 0 {
 				t.Errorf("error %v, report %+v", err, r)
 			}
 			wantEmpty(t, o.Dir)

@@ -1,9 +1,6 @@
 package bench
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"appliance/tracer"
@@ -13,7 +10,7 @@ import (
 // sink counts events and passes them on to a file, or to nobody.
 type sink struct {
 	to   *jsonl.Sink // nil: they are thrown away
-	path string
+	file *traceFile  // that it writes to
 
 	mu      sync.Mutex
 	written uint64
@@ -28,10 +25,12 @@ func newSink(o Options) (*sink, error) {
 	if o.Sink == Discard {
 		return s, nil
 	}
-	s.path = filepath.Join(o.Dir, "trace.jsonl")
 	var err error
-	s.to, err = jsonl.Create(s.path)
-	return s, err
+	if s.file, err = newTraceFile(o.Dir); err != nil {
+		return nil, err
+	}
+	s.to = jsonl.New(s.file)
+	return s, nil
 }
 
 // Start implements tracer.Sink.
@@ -75,15 +74,12 @@ func (s *sink) Close() error {
 	return s.to.Close()
 }
 
-// remove removes the file.
-func (s *sink) remove() error {
-	if s.path == "" {
+// free gives the file's space back, once the trace is closed.
+func (s *sink) free() error {
+	if s.file == nil {
 		return nil
 	}
-	if err := os.Remove(s.path); err != nil {
-		return fmt.Errorf("remove the trace: %w", err)
-	}
-	return nil
+	return s.file.Close()
 }
 
 // events is how many events there were by now, lost ones included.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 
 	"appliance/internal/bench/load"
@@ -43,12 +41,13 @@ func bulkEvents() []tracer.Event {
 // trace measures the writing of events to a JSONL file: as many as one processor can, or
 // so many a second by way of a Bus.
 func trace(ctx context.Context, c report.Case, o Options) (readings []report.Reading, err error) {
-	path := filepath.Join(o.Dir, "trace.jsonl")
-	defer func() { err = errors.Join(err, os.Remove(path)) }()
-	s, err := jsonl.Create(path)
+	f, err := newTraceFile(o.Dir)
 	if err != nil {
 		return nil, err
 	}
+	// After the measurement: to free a large file takes a while.
+	defer func() { err = errors.Join(err, f.Close()) }()
+	s := jsonl.New(f)
 	if c.EventRate == 0 {
 		return writeEvents(ctx, s, o)
 	}

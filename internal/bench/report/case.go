@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -100,6 +102,18 @@ func (c Case) Baseline() Case {
 		c.Who, c.Link, c.Level, c.Busy = Kernel, Veth, "", false
 	}
 	return c
+}
+
+// Select returns those of cases whose names the pattern matches, and what they are compared
+// with.
+func Select(cases []Case, only *regexp.Regexp) []Case {
+	wanted := map[Case]bool{}
+	for _, c := range cases {
+		if only.MatchString(c.Name()) {
+			wanted[c], wanted[c.Baseline()] = true, true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(cases), func(c Case) bool { return !wanted[c] })
 }
 
 // title is a group's, for people.

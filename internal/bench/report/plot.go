@@ -49,10 +49,14 @@ func (r *Report) WritePlot(w io.Writer) error {
 		}
 		groups = append(groups, g)
 	}
+	measured := fmt.Sprintf("%s of %v", r.rounds(), r.Settings.Time)
+	if r.Interrupted {
+		measured += ", " + r.interruption()
+	}
 	err := plotTemplate.Execute(w, map[string]any{
 		"Width": plotWidth, "Height": y + 24, "Left": labelWidth, "Groups": groups,
-		"Sub": fmt.Sprintf("medians and spread of %s of %v; Linux %s, %s; %s",
-			count(r.Settings.Rounds, "round"), r.Settings.Time, r.Host.Kernel, count(r.Host.CPUs, "processor"), r.Started.UTC().Format("2006-01-02")),
+		"Sub": fmt.Sprintf("medians and spread of %s; Linux %s, %s; %s",
+			measured, r.Host.Kernel, Count(r.Host.CPUs, "processor"), r.Started.UTC().Format("2006-01-02")),
 	})
 	if err != nil {
 		return fmt.Errorf("bench: plot: %w", err)

@@ -24,8 +24,10 @@ type Report struct {
 	// Skipped could not be measured here, Failed went wrong.
 	Skipped []Note `json:"skipped,omitempty"`
 	Failed  []Note `json:"failed,omitempty"`
-	// Interrupted says that the run was ended before it was through.
-	Interrupted bool `json:"interrupted,omitempty"`
+	// Interrupted says that the run was ended before it was through, InterruptedIn in which
+	// round, from 1: those before it are whole.
+	Interrupted   bool `json:"interrupted,omitempty"`
+	InterruptedIn int  `json:"interrupted_in,omitempty"`
 }
 
 // Host is where it was measured.
@@ -129,6 +131,27 @@ func (r *Result) Value(name string) *Value {
 		}
 	}
 	return nil
+}
+
+// Cases are those that were measured, in order.
+func (r *Report) Cases() []Case {
+	cases := make([]Case, len(r.Results))
+	for i := range r.Results {
+		cases[i] = r.Results[i].Case
+	}
+	return cases
+}
+
+// Keep leaves out what is not of these cases: results, targets and failures. What could not
+// be measured on the host stays, as it is not of single cases.
+func (r *Report) Keep(cases []Case) {
+	names := map[string]bool{}
+	for _, c := range cases {
+		names[c.Name()] = true
+	}
+	r.Results = slices.DeleteFunc(r.Results, func(res Result) bool { return !names[res.Case.Name()] })
+	r.Targets = slices.DeleteFunc(r.Targets, func(t Target) bool { return !names[t.Name] })
+	r.Failed = slices.DeleteFunc(r.Failed, func(n Note) bool { return !names[n.Name] })
 }
 
 // Find returns the result of a case; nil where it was not measured.

@@ -8,6 +8,8 @@ import (
 	"flag"
 	"io"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +93,7 @@ func TestForms(t *testing.T) {
 	const path = "testdata/report.txtar"
 	busy := sampleReport()
 	busy.Host.LoadBefore, busy.Interrupted = 3, true
-	busy.Settings.Rounds, busy.Settings.Sink = 1, "discard"
+	busy.Settings.Rounds, busy.InterruptedIn, busy.Settings.Sink = 9, 4, "discard"
 	busy.Results, busy.Targets = busy.Results[:1], Judge(busy.Results[:1])
 	forms := []struct {
 		name  string
@@ -132,6 +134,98 @@ func TestForms(t *testing.T) {
 				t.Errorf("%s: (-want +got)\n%s", f.name, diff)
 			}
 		})
+	}
+}
+
+// TestHead: the first line tells how many rounds were measured, whole, and how the run ended.
+func TestHead(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		rounds       int
+		interrupted  bool
+		in           int
+		took         time.Duration
+		want, ofPlot string
+	}{
+		{"through", 3, false, 0, 2600 * time.Millisecond, "3 rounds of 1s each after 300ms of warm-up, in 3s; ", "3 rounds of 1s; "},
+		{"one round, at once", 1, false, 0, 350400 * time.Microsecond, "1 round of 1s each after 300ms of warm-up, in 350ms; ", "1 round of 1s; "},
+		{
+			"interrupted", 9, true, 4, 2 * time.Second,
+			"3 of 9 rounds of 1s each after 300ms of warm-up, interrupted in round 4 after 2s; ", "3 of 9 rounds of 1s, interrupted in round 4; ",
+		},
+		{
+			"interrupted in the first", 9, true, 1, 20 * time.Millisecond,
+			"0 of 9 rounds of 1s each after 300ms of warm-up, interrupted in round 1 after 20ms; ", "0 of 9 rounds of 1s, interrupted in round 1; ",
+		},
+		{
+			"an older report", 9, true, 0, time.Second,
+			"not all of 9 rounds of 1s each after 300ms of warm-up, interrupted after 1s; ", "not all of 9 rounds of 1s, interrupted; ",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := sampleReport()
+			r.Settings.Rounds, r.Interrupted, r.InterruptedIn, r.Took = tt.rounds, tt.interrupted, tt.in, tt.took
+			var text, plot bytes.Buffer
+			if err := errors.Join(r.WriteText(&text, false), r.WritePlot(&plot)); err != nil {
+				t.Fatal(err)
+			}
+			if first, _, _ := strings.Cut(text.String(), "\n"); !strings.HasPrefix(first, tt.want) {
+				t.Errorf("first line %q, want %q", first, tt.want)
+			}
+			if want := "medians and spread of " + tt.ofPlot; !strings.Contains(plot.String(), want) {
+				t.Errorf("the plot has no %q:\n%s", want, &plot)
+			}
+		})
+	}
+}
+
+// TestNotes: a reason is written once, with all that it holds for.
+func TestNotes(t *testing.T) {
+	r := &Report{
+		Skipped: []Note{{Name: "fdbased/tap", Why: "closed"}, {Name: "iperf3/veth", Why: "not installed"}, {Name: "appliance/tap", Why: "closed"}},
+		Failed:  []Note{{Name: "a", Round: 1, Why: "stalled"}, {Name: "b", Round: 1, Why: "broke"}, {Name: "a", Round: 3, Why: "stalled"}},
+	}
+	var b bytes.Buffer
+	if err := r.WriteText(&b, false); err != nil {
+		t.Fatal(err)
+	}
+	want := "\nNot measured here\n  fdbased/tap, appliance/tap: closed\n  iperf3/veth: not installed\n" +
+		"\nFailed\n  a in round 1, a in round 3: stalled\n  b in round 1: broke\n"
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("notes\n%s\nwant at the end\n%s", &b, want)
+	}
+}
+
+// TestSelect: what a pattern selects of a report comes with what it is compared with, and
+// with its own targets and failures only.
+func TestSelect(t *testing.T) {
+	r := sampleReport()
+	r.Keep(Select(r.Cases(), regexp.MustCompile("in/1/offload-on/appliance/tap|round-trip")))
+	var got []string
+	for _, c := range r.Cases() {
+		got = append(got, c.Name())
+	}
+	want := []string{
+		"throughput/in/1/offload-on/kernel/veth", "throughput/in/1/offload-on/appliance/tap/segments",
+		"round-trip/offload-off/kernel/veth", "round-trip/offload-off/appliance/veth/segments",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("cases: (-want +got)\n%s", diff)
+	}
+	for _, target := range r.Targets {
+		if !slices.Contains(want, target.Name) {
+			t.Errorf("target %d of %s stayed", target.Number, target.Name)
+		}
+	}
+	if len(r.Targets) != 3 || len(r.Failed) != 1 || len(r.Skipped) != 1 {
+		t.Errorf("targets %+v, failed %+v, skipped %+v", r.Targets, r.Failed, r.Skipped)
+	}
+	r.Keep(Select(r.Cases(), regexp.MustCompile("round-trip")))
+	if len(r.Failed) > 0 {
+		t.Errorf("another case's failure stayed: %+v", r.Failed)
+	}
+	if none := Select(r.Cases(), regexp.MustCompile("throughput")); len(none) > 0 {
+		t.Errorf("found %v", none)
 	}
 }
 

@@ -31,10 +31,10 @@ const busy = 0.5
 
 func (r *Report) head(b *bytes.Buffer) {
 	s, h := r.Settings, r.Host
-	fmt.Fprintf(b, "%s of %v each after %v of warm-up, in %v; MTU %d, Linux by %s, %s\n",
-		count(s.Rounds, "round"), s.Time, s.WarmUp, r.Took.Round(time.Second), s.MTU, s.Congestion, sinkText(s.Sink))
+	fmt.Fprintf(b, "%s of %v each after %v of warm-up, %s; MTU %d, Linux by %s, %s\n",
+		r.rounds(), s.Time, s.WarmUp, r.end(), s.MTU, s.Congestion, sinkText(s.Sink))
 	fmt.Fprintf(b, "appliance %s, gVisor %s, %s, Linux %s %s\n", h.Appliance, h.GVisor, h.Go, h.Kernel, h.Arch)
-	cpu := count(h.CPUs, "processor")
+	cpu := Count(h.CPUs, "processor")
 	if h.CPU != "" {
 		cpu += " (" + h.CPU + ")"
 	}
@@ -55,7 +55,45 @@ func sinkText(sink string) string {
 	return "traces written to a JSONL file"
 }
 
-func count(n int, what string) string {
+// rounds says how many rounds were measured, as far as they are whole.
+func (r *Report) rounds() string {
+	all := Count(r.Settings.Rounds, "round")
+	switch {
+	case !r.Interrupted:
+		return all
+	case r.InterruptedIn == 0: // a report of before it was noted
+		return "not all of " + all
+	}
+	return fmt.Sprintf("%d of %s", r.InterruptedIn-1, all)
+}
+
+// end says how long it took, and whether it was interrupted.
+func (r *Report) end() string {
+	took := tookText(r.Took).String()
+	if r.Interrupted {
+		return r.interruption() + " after " + took
+	}
+	return "in " + took
+}
+
+// interruption says where the run was interrupted.
+func (r *Report) interruption() string {
+	if r.InterruptedIn == 0 {
+		return "interrupted"
+	}
+	return fmt.Sprintf("interrupted in round %d", r.InterruptedIn)
+}
+
+// tookText is a time in whole seconds, but for one below.
+func tookText(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second)
+}
+
+// Count is so many of what, as people write it.
+func Count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
@@ -246,16 +284,29 @@ func painted(line string, v Verdict, color bool) string {
 	return strings.TrimSuffix(line, string(v)+"\n") + paint + string(v) + "\x1b[0m\n"
 }
 
+// notes writes each reason once, with all that it holds for.
 func notes(b *bytes.Buffer, title string, all []Note) {
 	if len(all) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", title)
+	var reasons []string
+	of := map[string][]string{}
 	for _, n := range all {
-		round := ""
-		if n.Round > 0 {
-			round = fmt.Sprintf(" in round %d", n.Round)
+		if of[n.Why] == nil {
+			reasons = append(reasons, n.Why)
 		}
-		fmt.Fprintf(b, "  %s%s: %s\n", n.Name, round, n.Why)
+		of[n.Why] = append(of[n.Why], n.of())
 	}
+	for _, why := range reasons {
+		fmt.Fprintf(b, "  %s: %s\n", strings.Join(of[why], ", "), why)
+	}
+}
+
+// of is what a note holds for.
+func (n *Note) of() string {
+	if n.Round == 0 {
+		return n.Name
+	}
+	return fmt.Sprintf("%s in round %d", n.Name, n.Round)
 }
