@@ -15,7 +15,16 @@ const maxLine = 8 << 20
 
 // ErrTruncated is what [Reader.Next] ends with when the last line is not whole: its
 // writer was killed. It wraps [io.ErrUnexpectedEOF].
-var ErrTruncated = fmt.Errorf("the trace ends in the middle of a line: its writer was stopped: %w", io.ErrUnexpectedEOF)
+var ErrTruncated error = cutShort("the trace ends in the middle of a line: its writer was stopped")
+
+// cutShort is an [io.ErrUnexpectedEOF] in words of our own.
+type cutShort string
+
+// Error implements error.
+func (e cutShort) Error() string { return string(e) }
+
+// Unwrap returns io.ErrUnexpectedEOF.
+func (cutShort) Unwrap() error { return io.ErrUnexpectedEOF }
 
 // LineError is an error about one line of a trace.
 type LineError struct {
@@ -56,7 +65,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	line, whole, err := rd.readLine()
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, fmt.Errorf("read trace: no header: the input is empty: %w", io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("read trace: %w", cutShort("no header: the input is empty"))
 	case err != nil:
 		return nil, fmt.Errorf("read trace: %w", err)
 	case !whole && bytes.HasPrefix(line, []byte("{")) && !json.Valid(line):

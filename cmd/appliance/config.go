@@ -1,10 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-
 	"github.com/urfave/cli/v2"
 
 	"appliance/internal/config"
@@ -54,8 +50,12 @@ func configValidate(c *cli.Context) error {
 	if _, err := loadConfig(args[0]); err != nil {
 		return err
 	}
+	name := args[0]
+	if name == "-" {
+		name = "standard input"
+	}
 	out := errWriter{w: c.App.Writer}
-	out.printf("%s: valid\n", args[0])
+	out.printf("%s: valid\n", name)
 	return out.done()
 }
 
@@ -63,11 +63,8 @@ func configValidate(c *cli.Context) error {
 // configuration.
 func loadConfig(path string) (*config.Config, error) {
 	c, err := config.Load(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: name a file that exists, or make one with: appliance config default > %s", err, path)
-	}
 	if err != nil {
-		return nil, configErr(err)
+		return nil, configErr(orMake(err, "appliance config default > "+path))
 	}
 	return c, nil
 }

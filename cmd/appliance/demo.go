@@ -39,6 +39,11 @@ func demoAction(c *cli.Context) error {
 	if _, err := arguments(c); err != nil {
 		return err
 	}
+	if path := c.String("write"); path != "" {
+		if _, err := config.TraceFormat(path); err != nil {
+			return usageErr("%s-w: %v", where(c), err)
+		}
+	}
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
 	v := readVersions()

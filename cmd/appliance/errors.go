@@ -56,6 +56,7 @@ func exitCode(err error) int {
 	var (
 		own       *exitError
 		cfg       *config.Error
+		option    *lab.OptionError
 		privilege *lab.PrivilegeError
 		framework cli.ExitCoder
 	)
@@ -66,6 +67,8 @@ func exitCode(err error) int {
 		return own.code
 	case errors.As(err, &cfg):
 		return exitConfig
+	case errors.As(err, &option):
+		return exitUsage
 	case errors.As(err, &privilege), errors.Is(err, fs.ErrPermission):
 		// EPERM and EACCES are fs.ErrPermission.
 		return exitPrivilege
@@ -88,6 +91,14 @@ func printError(w io.Writer, err error) int {
 		_, _ = fmt.Fprintf(w, "%s: %s\n", appName, line) // nowhere left to report that this failed
 	}
 	return code
+}
+
+// orMake adds to err, where it says that there is no such file, the command that makes one.
+func orMake(err error, command string) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: name a file that exists, or make one with: %s", err, command)
+	}
+	return err
 }
 
 // errWriter remembers the first error, so that printing needs no check at each line.

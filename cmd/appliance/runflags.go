@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,9 +38,41 @@ func runConfig(c *cli.Context) (*config.Config, error) {
 		}
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, configErr(err)
+		return nil, flagsErr(c, err)
+	}
+	for _, file := range cfg.Trace.Files {
+		if err := notOver(c, c.String("config"), "-w", file); err != nil {
+			return nil, err
+		}
 	}
 	return cfg, nil
+}
+
+// flagOf is the flag that sets a key, where it is one flag alone.
+var flagOf = map[string]string{
+	"addresses": "address", "link.mtu": "mtu", "link.mac": "mac", "link.interface": "interface", "link.lab": "lab",
+	"link.netns": "netns", "link.offload": "offload", "tcp.msl": "msl", "impair.rules": "rule", "impair.in.delay": "delay",
+	"impair.out.delay": "delay", "trace.level": "level", "trace.files": "w", "trace.rotate_size": "rotate-size",
+	"trace.rotate_count": "rotate-count",
+}
+
+// flagsErr is what is wrong with the configuration that the flags made: the command line, for
+// without them it was valid. It names the flags where it can.
+func flagsErr(c *cli.Context, err error) error {
+	var all *config.Error
+	if !errors.As(err, &all) {
+		return err
+	}
+	var lines []string
+	for _, p := range all.Problems {
+		name := p.Path
+		key, _, _ := strings.Cut(name, "[")
+		if flag := flagOf[key]; flag != "" && c.IsSet(flag) {
+			name = dashed(flag)
+		}
+		lines = append(lines, where(c)+name+": "+p.Message)
+	}
+	return usageErr("%s", strings.Join(slices.Compact(lines), "\n"))
 }
 
 func applyLink(c *cli.Context, cfg *config.Config) error {
@@ -139,7 +173,13 @@ func applyTrace(c *cli.Context, cfg *config.Config) error {
 	if c.IsSet("rotate-count") {
 		cfg.Trace.RotateCount = c.Int("rotate-count")
 	}
-	return setText(c, "rotate-size", &cfg.Trace.RotateSize)
+	if err := setText(c, "rotate-size", &cfg.Trace.RotateSize); err != nil {
+		return err
+	}
+	if c.IsSet("rotate-count") && cfg.Trace.RotateSize == 0 {
+		return usageErr("run: --rotate-count %d: nothing begins another file: give --rotate-size too", cfg.Trace.RotateCount)
+	}
+	return nil
 }
 
 // applyApps takes --app and --connect; either replaces the programs of the file.

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,7 +40,7 @@ func readFlag() cli.Flag {
 	return &cli.StringFlag{Name: "read", Aliases: []string{"r"}, Usage: "read the trace in `FILE`, instead of the argument; - is standard input"}
 }
 
-// writeFlag is -w, of the verbs that write one file: see [traceOutput].
+// writeFlag is -w, of the verbs that write one view: see [writeTraceView].
 func writeFlag() cli.Flag {
 	return &cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "write to `FILE`; - is standard output", DefaultText: "-"}
 }
@@ -71,10 +70,12 @@ func langOf(c *cli.Context) words.Lang { return words.Lang(c.String("lang")) }
 // the arguments before it, of which there must be one for each of names.
 func tracePath(c *cli.Context, names ...string) (path string, args []string, err error) {
 	if c.IsSet("read") {
-		if args, err = arguments(c, names...); err != nil {
-			return "", nil, err
+		path = c.String("read")
+		if given, err := anyArguments(c); err == nil && len(given) > len(names) {
+			return "", nil, usageErr("%s%s: -r has named the file already, %s: leave out one of them", where(c), given[len(names)], path)
 		}
-		return c.String("read"), args, nil
+		args, err = arguments(c, names...)
+		return path, args, err
 	}
 	if args, err = arguments(c, append(slices.Clone(names), "FILE")...); err != nil {
 		return "", nil, err
@@ -88,24 +89,18 @@ func loadTrace(path string) (*view.Trace, error) {
 	return tracefile.Load(path, tracefile.Options{Stdin: stdin})
 }
 
-// traceOutput returns where -w says to write: standard output without it, and for "-". The
-// caller closes it and looks at the error.
-func traceOutput(c *cli.Context) (io.WriteCloser, error) {
-	path := c.String("write")
-	if path == "" || path == "-" {
-		return nopCloser{c.App.Writer}, nil
+// writeTraceView writes a view to path once it is whole: where it cannot be made, what was in
+// the file before stays.
+func writeTraceView(c *cli.Context, path string, write func(io.Writer) error) error {
+	out, err := createOutFile(path, c.App.Writer)
+	if err == nil {
+		err = out.finish(write(out))
 	}
-	f, err := os.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("%swrite: %w", where(c), err)
+		return fmt.Errorf("%s%w", where(c), err)
 	}
-	return f, nil
+	return nil
 }
-
-type nopCloser struct{ io.Writer }
-
-// Close implements io.Closer.
-func (nopCloser) Close() error { return nil }
 
 // traceWords are the values of a flag that may be repeated and may bear commas.
 func traceWords(c *cli.Context, flag string) []string {

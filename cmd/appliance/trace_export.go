@@ -63,7 +63,7 @@ func traceExport(c *cli.Context) error {
 		return err
 	}
 	form := exportForms[slices.IndexFunc(exportForms, func(f exportForm) bool { return f.name == c.String("as") })]
-	keep, err := exportFilter(c, form.name)
+	filter, err := newExportFilter(c, form.name)
 	if err != nil {
 		return err
 	}
@@ -85,21 +85,32 @@ func traceExport(c *cli.Context) error {
 	if err != nil {
 		return errors.Join(err, in.Close())
 	}
-	n, cut, err := exportTo(ctx, in, form.open(out), keep)
+	n, cut, err := exportTo(ctx, in, form.open(out), filter)
 	bar.done()
 	err = errors.Join(out.finish(err), in.Close())
 	if err != nil {
-		return err
+		return errors.Join(err, cut)
 	}
 	if path != "-" {
-		logf(c.App.ErrWriter)("wrote %s: %d events", out.name(), n)
+		events := "events"
+		if n == 1 {
+			events = "event"
+		}
+		logf(c.App.ErrWriter)("wrote %s: %d %s", out.name(), n, events)
 	}
 	return cut
 }
 
-// exportFilter tells which events are written. Forms that are read as a trace again have
-// them all: their numbers have no gaps.
-func exportFilter(c *cli.Context, form string) (func(*tracer.Event) bool, error) {
+// exportFilter tells which events are written.
+type exportFilter struct {
+	stacks []string
+	conns  []uint32
+	want   *asked
+}
+
+// newExportFilter is what the flags ask for. Forms that are read as a trace again have all
+// events: their numbers have no gaps.
+func newExportFilter(c *cli.Context, form string) (*exportFilter, error) {
 	stacks := traceWords(c, "stack")
 	conns, err := traceConns(c)
 	if err != nil {
@@ -108,14 +119,17 @@ func exportFilter(c *cli.Context, form string) (func(*tracer.Event) bool, error)
 	if len(stacks)+len(conns) > 0 && form != "qlog" && form != "parquet" {
 		return nil, usageErr("%s--stack and --conn are for --as qlog and parquet: %s is a whole trace", where(c), form)
 	}
-	return func(e *tracer.Event) bool {
-		return (len(stacks) == 0 || slices.Contains(stacks, e.Stack)) && (len(conns) == 0 || slices.Contains(conns, e.Conn))
-	}, nil
+	return &exportFilter{stacks, conns, newAsked(c, conns)}, nil
+}
+
+func (f *exportFilter) keep(e *tracer.Event) bool {
+	f.want.see(e)
+	return (len(f.stacks) == 0 || slices.Contains(f.stacks, e.Stack)) && (len(f.conns) == 0 || slices.Contains(f.conns, e.Conn))
 }
 
 // exportTo copies a trace into a sink, which it closes. Of a trace that is cut off all is
 // written that is there; cut is the error that says so.
-func exportTo(ctx context.Context, in *tracefile.File, sink tracer.Sink, keep func(*tracer.Event) bool) (n uint64, cut, err error) {
+func exportTo(ctx context.Context, in *tracefile.File, sink tracer.Sink, filter *exportFilter) (n uint64, cut, err error) {
 	if err := sink.Start(in.Header()); err != nil {
 		return 0, nil, errors.Join(err, sink.Close())
 	}
@@ -132,7 +146,7 @@ func exportTo(ctx context.Context, in *tracefile.File, sink tracer.Sink, keep fu
 		if e, err = in.Next(); err != nil {
 			break
 		}
-		if !keep(&e) {
+		if !filter.keep(&e) {
 			continue
 		}
 		if events = append(events, e); len(events) == run {
@@ -146,6 +160,9 @@ func exportTo(ctx context.Context, in *tracefile.File, sink tracer.Sink, keep fu
 		err = nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		cut, err = fmt.Errorf("%w: what is whole before that was written", err), nil
+	}
+	if err == nil {
+		err = filter.want.missing()
 	}
 	if err == nil {
 		err = flush()

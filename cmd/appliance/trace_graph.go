@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,7 +19,7 @@ func traceGraphCommand() *cli.Command {
 		Usage:     "draw a connection against time: sequence numbers, windows, round-trip times, throughput",
 		ArgsUsage: "FILE",
 		Description: "The picture is an SVG. It shows one direction of one connection, as the data's sender saw it\n" +
-			"where that is traced, else the receiver. Without --conn it is the connection that sent most;\n" +
+			"where its segments are traced, else as the receiver did. Without --conn it is the connection that sent most;\n" +
 			"without --dir the direction with more data. cwnd, ssthresh, srtt and rto are in traces of\n" +
 			"level full only.",
 		Flags: []cli.Flag{
@@ -46,9 +47,16 @@ func traceGraph(c *cli.Context) error {
 	case len(ids) > 1:
 		return usageErr("%s--conn: one connection at a time", where(c))
 	}
+	out, err := outPath(c, path, "")
+	if err != nil {
+		return err
+	}
 	trace, readErr := loadTrace(path)
 	if trace == nil {
 		return readErr
+	}
+	if err := newAsked(c, ids).of(trace); err != nil {
+		return errors.Join(err, readErr)
 	}
 	conn, err := graphConn(c, trace, ids)
 	if err != nil {
@@ -59,7 +67,7 @@ func traceGraph(c *cli.Context) error {
 		o.Kinds = []graph.Kind{graph.Kind(kind)}
 	}
 	write := func(w io.Writer) error { return graph.SVG(w, trace, conn, o) }
-	return errors.Join(writeTraceView(c, write), readErr)
+	return errors.Join(writeTraceView(c, out, write), readErr)
 }
 
 // graphConn is the connection that the flags mean.
@@ -73,13 +81,11 @@ func graphConn(c *cli.Context, t *view.Trace, ids []uint32) (*view.Conn, error) 
 	}
 	conn := t.Conn(ids[0])
 	switch {
-	case conn == nil:
-		return nil, fmt.Errorf("%s--conn %d: the trace has no such connection: trace summary lists what there is", where(c), ids[0])
 	case conn.Listener:
 		return nil, fmt.Errorf("%s--conn %d: it is a listener: name a connection, as trace summary lists them", where(c), ids[0])
 	case conn.UDP:
 		return nil, fmt.Errorf("%s--conn %d: it is a socket for UDP: graphs are of TCP", where(c), ids[0])
-	case len(stacks) > 0 && conn.Stack != stacks[0]:
+	case len(stacks) > 0 && !slices.Contains(stacks, conn.Stack):
 		return nil, fmt.Errorf("%s--conn %d: it is one of stack %s", where(c), ids[0], conn.Stack)
 	}
 	return conn, nil

@@ -53,7 +53,7 @@ func traceImport(c *cli.Context) error {
 	if input != "-" {
 		f, err := os.Open(input)
 		if err != nil {
-			return fmt.Errorf("read capture: %w", err)
+			return fmt.Errorf("read capture: %w", orMake(err, "tcpdump -w x.pcap"))
 		}
 		in = f
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {

@@ -58,9 +58,16 @@ func traceLadder(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	out, err := outPath(c, path, "")
+	if err != nil {
+		return err
+	}
 	trace, readErr := loadTrace(path)
 	if trace == nil {
 		return readErr
+	}
+	if err := newAsked(c, conns).of(trace); err != nil {
+		return errors.Join(err, readErr)
 	}
 	pairs, err := ladderPairs(c, trace, conns)
 	if err != nil {
@@ -75,7 +82,7 @@ func traceLadder(c *cli.Context) error {
 		"svg":     func(w io.Writer) error { return ladder.SVG(w, ladders) },
 		"mermaid": func(w io.Writer) error { return ladder.Mermaid(w, ladders) },
 	}[c.String("as")]
-	return errors.Join(writeTraceView(c, write), readErr)
+	return errors.Join(writeTraceView(c, out, write), readErr)
 }
 
 // ladderFlags checks the flags that hang together, and sets how numbers are shown.
@@ -115,11 +122,7 @@ func ladderPairs(c *cli.Context, t *view.Trace, conns []uint32) ([]view.Pair, er
 	var pairs []view.Pair
 	seen := map[view.Pair]bool{}
 	for _, id := range conns {
-		p, ok := ladder.Of(t, id)
-		if !ok {
-			return nil, fmt.Errorf("%s--conn %d: the trace has no such connection: trace summary lists them", where(c), id)
-		}
-		if !seen[p] {
+		if p, ok := ladder.Of(t, id); ok && !seen[p] {
 			seen[p] = true
 			pairs = append(pairs, p)
 		}

@@ -88,23 +88,51 @@ func (o *outFile) name() string {
 	return o.path
 }
 
-// outPath is where -w says to write, else the input's name with another ending; for standard
-// input standard output. It errs where that is the input itself.
+// outPath is where -w says to write, else the input's name with another ending; "-", standard
+// output, for standard input and where ending is "". It errs where that is the input itself.
 func outPath(c *cli.Context, input, ending string) (string, error) {
 	path := c.String("write")
 	switch {
-	case path == "-" || path == "" && input == "-":
-		return "-", nil
-	case path == "":
+	case path != "":
+	case input == "-" || ending == "":
+		path = "-"
+	default:
 		base := strings.TrimSuffix(input, ".gz")
 		path = strings.TrimSuffix(base, filepath.Ext(base)) + ending
 	}
-	if in, err := os.Stat(input); err == nil {
-		if out, err := os.Stat(path); err == nil && os.SameFile(in, out) && out.Mode().IsRegular() {
-			return "", usageErr("%s%s would be written over itself: name another file with -w", where(c), path)
-		}
+	return path, notOver(c, input, "-w", path)
+}
+
+// notOver errs where path, which is to be written and which flag names, is the file that input
+// names, which is read: under the same name, through a link, or as a standard stream ("-").
+func notOver(c *cli.Context, input, flag, path string) error {
+	in, out := fileAt(input, stdin), fileAt(path, c.App.Writer)
+	switch {
+	case in == nil || out == nil || !out.Mode().IsRegular() || !os.SameFile(in, out):
+		return nil
+	case path == "-":
+		return usageErr("%sstandard output is the file that is read: send it to another", where(c))
+	default:
+		return usageErr("%s%s would be written over itself: name another file with %s", where(c), path, flag)
 	}
-	return path, nil
+}
+
+// notOverStdout is [notOver] for standard output.
+func notOverStdout(c *cli.Context, input string) error { return notOver(c, input, "", "-") }
+
+// fileAt is the file that path names, where "-" names std; nil where there is none.
+func fileAt(path string, std any) fs.FileInfo {
+	var info fs.FileInfo
+	var err error
+	if f, ok := std.(*os.File); ok && path == "-" {
+		info, err = f.Stat()
+	} else {
+		info, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil
+	}
+	return info
 }
 
 // isTerminal tells whether w is one.

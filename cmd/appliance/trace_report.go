@@ -63,10 +63,8 @@ func traceReport(c *cli.Context) error {
 	if t == nil {
 		return damage
 	}
-	for _, id := range conns {
-		if t.Conn(id) == nil {
-			return errors.Join(fmt.Errorf("%s--conn %d: the trace has no such connection: trace summary lists what there is", where(c), id), damage)
-		}
+	if err := newAsked(c, conns).of(t); err != nil {
+		return errors.Join(err, damage)
 	}
 	o := report.Options{Lang: langOf(c), Title: c.String("title"), Conns: conns, Pictures: pictures, File: traceName(input)}
 	if damage != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -66,6 +67,9 @@ func traceShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := notOverStdout(c, path); err != nil {
+		return err
+	}
 	// What was read is shown before more is waited for: each read flushes first.
 	out := bufio.NewWriterSize(c.App.Writer, 64<<10)
 	sink, err := showSink(c, out)
@@ -87,35 +91,47 @@ func traceShow(c *cli.Context) error {
 		}
 		return err
 	}
-	err = showEvents(f, sink, filter)
+	err = showEvents(ctx, f, sink, filter, newAsked(c, filter.Conns), c.Bool("follow"))
 	if ctx.Err() != nil && errors.Is(err, tracer.ErrTruncated) {
 		err = nil // a line was being written when the signal came
 	}
-	return errors.Join(err, printed(out.Flush()), f.Close())
+	if failed := out.Flush(); failed != nil {
+		err = printed(failed) // which ended the reading: it says nothing of the trace
+	}
+	return errors.Join(err, f.Close())
 }
 
-// showEvents gives what passes the filter to the sink.
-func showEvents(f *tracefile.File, sink tracer.Sink, filter timeline.Filter) error {
-	if err := sink.Start(f.Header()); err != nil {
-		return err
-	}
+// showEvents gives what passes the filter to the sink. It errs where the trace, at its end,
+// has not what is asked for; of one that is followed the end may not come.
+func showEvents(ctx context.Context, f *tracefile.File, sink tracer.Sink, filter timeline.Filter, want *asked, follow bool) error {
+	// Not before something is to be shown: with nothing but an error, nothing is written.
+	start := sync.OnceValue(func() error { return sink.Start(f.Header()) })
 	selected := timeline.New(filter)
 	passes, _ := sink.(interface{ Pass(*tracer.Event) })
 	var batch []tracer.Event
 	err := f.Each(func(e *tracer.Event) error {
+		want.see(e)
+		want.seeResult(e) // which is shown
 		batch = batch[:0]
 		selected.Select(e, func(e *tracer.Event) { batch = append(batch, *e) })
 		switch {
 		case len(batch) > 0:
+			if err := start(); err != nil {
+				return err
+			}
 			return sink.Write(batch)
-		case selected.Past(e):
+		case selected.Past(e) && (follow || want.found()):
+			want = &asked{} // it may be yet to come
 			return tracefile.ErrStop
 		case passes != nil:
 			passes.Pass(e)
 		}
 		return nil
 	})
-	return errors.Join(err, sink.Close())
+	if missing := want.missing(); missing != nil && ctx.Err() == nil {
+		return errors.Join(err, missing, sink.Close())
+	}
+	return errors.Join(err, start(), sink.Close())
 }
 
 // flushFirst writes what is there before it reads on.

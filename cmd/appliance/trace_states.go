@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -46,32 +45,21 @@ func traceStates(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	out, err := outPath(c, path, "")
+	if err != nil {
+		return err
+	}
 	trace, readErr := loadTrace(path)
 	if trace == nil {
 		return readErr
 	}
-	d, err := states.New(trace, states.Options{Lang: langOf(c), Conns: conns, Stacks: traceWords(c, "stack"), ASCII: c.Bool("ascii")})
-	if err != nil {
+	if err := newAsked(c, conns).of(trace); err != nil {
 		return errors.Join(err, readErr)
 	}
-	write := map[string]func(io.Writer) error{"text": d.Text, "svg": d.SVG, "mermaid": d.Mermaid}[form]
-	return errors.Join(writeTraceView(c, write), readErr)
-}
-
-// writeTraceView writes a view to where -w says, once it is whole: where it cannot be made,
-// what was in the file before stays.
-func writeTraceView(c *cli.Context, write func(io.Writer) error) error {
-	var whole bytes.Buffer
-	if err := write(&whole); err != nil {
-		return err
-	}
-	out, err := traceOutput(c)
+	d, err := states.New(trace, states.Options{Lang: langOf(c), Conns: conns, Stacks: traceWords(c, "stack"), ASCII: c.Bool("ascii")})
 	if err != nil {
-		return err
+		return errors.Join(fmt.Errorf("%s%w", where(c), err), readErr)
 	}
-	_, err = whole.WriteTo(out)
-	if err = errors.Join(err, out.Close()); err != nil {
-		return fmt.Errorf("%swrite: %w", where(c), err)
-	}
-	return nil
+	write := map[string]func(io.Writer) error{"text": d.Text, "svg": d.SVG, "mermaid": d.Mermaid}[form]
+	return errors.Join(writeTraceView(c, out, write), readErr)
 }

@@ -21,13 +21,18 @@ func traceSummaryCommand() *cli.Command {
 		Usage:     "tell a trace in a line a connection, and its totals",
 		ArgsUsage: "FILE",
 		Description: "A connection is told when it ends, and at the end what has not ended. Bytes are payload,\n" +
-			"without repeats. RTT is the time from a segment to the first ACK that covers it, as the stack\n" +
-			"saw them. A trace of any size is read once, in bounded memory.",
+			"without repeats. RTT is the time from a segment to the first ACK, also a selective one, that\n" +
+			"covers it, as the stack saw them. An ACK measures the newest segment that it is the first to\n" +
+			"cover, and none where one of those was sent more than once (RFC 6298, 3). Of an even number\n" +
+			"of times the median is the upper one; ~ marks what is within 1.6 %, of more than 1024\n" +
+			"different times. A trace of any size is read once, in bounded memory.\n\n" +
+			"On a terminal, and with --width, what does not fit into a line follows on further ones.",
 		Flags: []cli.Flag{
 			readFlag(),
 			connFlag(),
 			stackFlag(),
 			outputFlag("text", "json"),
+			&cli.IntFlag{Name: "width", Usage: "fit the text into `COLUMNS`, at least 60", DefaultText: "the terminal's"},
 			langFlag(),
 			colorFlag(),
 		},
@@ -50,20 +55,34 @@ func traceSummary(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := notOverStdout(c, path); err != nil {
+		return err
+	}
+	text, err := summaryText(c)
+	if err != nil {
+		return err
+	}
 	bar := &progress{out: c.App.ErrWriter}
 	f, err := tracefile.Open(path, tracefile.Options{Stdin: stdin, Wrap: bar.wrap})
 	if err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(bar.around(c.App.Writer), 64<<10)
-	var w summaryWriter = summary.NewTable(out, summary.TextOptions{Lang: langOf(c), Color: colored(c, c.App.Writer)})
+	var w summaryWriter = summary.NewTable(out, text)
 	if c.String("output") == "json" {
 		w = summary.NewJSON(out, f.Header())
 	}
 	s := summary.New(summary.Options{Conns: conns, Stacks: traceWords(c, "stack")}, w.Conn)
-	err = f.Each(func(e *tracer.Event) error { return s.Add(e) })
+	want := newAsked(c, conns)
+	err = f.Each(func(e *tracer.Event) error {
+		want.see(e)
+		return s.Add(e)
+	})
 	totals, tellErr := s.Finish()
 	bar.done()
+	if missing := want.missing(); missing != nil {
+		return errors.Join(err, missing, f.Close())
+	}
 	if tellErr != nil && errors.Is(err, tellErr) {
 		tellErr = nil // it is told already
 	}
@@ -71,6 +90,25 @@ func traceSummary(c *cli.Context) error {
 		tellErr = w.Totals(totals)
 	}
 	return errors.Join(err, printed(errors.Join(tellErr, out.Flush())), f.Close())
+}
+
+// leastSummary is the least width of the table that is asked for.
+const leastSummary = 60
+
+// summaryText are the settings of the text: as wide as --width or the terminal is.
+func summaryText(c *cli.Context) (summary.TextOptions, error) {
+	o := summary.TextOptions{Lang: langOf(c), Color: colored(c, c.App.Writer), Width: c.Int("width")}
+	switch f, ok := terminal(c.App.Writer); {
+	case c.IsSet("width") && c.String("output") != "text":
+		return o, usageErr("%s--width: is for -o text, not %s", where(c), c.String("output"))
+	case c.IsSet("width") && o.Width < leastSummary:
+		return o, usageErr("%s--width %d: want at least %d", where(c), o.Width, leastSummary)
+	case ok && !c.IsSet("width"):
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			o.Width = w
+		}
+	}
+	return o, nil
 }
 
 // worthABar is how large a file, in bytes, must be for its progress to be shown.

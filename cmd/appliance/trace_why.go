@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -37,6 +38,9 @@ func traceWhy(c *cli.Context) error {
 	if err != nil || n == 0 {
 		return usageErr("%s%s: want an event's number, the first column of appliance trace show", where(c), args[0])
 	}
+	if err := notOverStdout(c, path); err != nil {
+		return err
+	}
 	trace, readErr := loadTrace(path)
 	if trace == nil {
 		return readErr
@@ -47,7 +51,7 @@ func traceWhy(c *cli.Context) error {
 	}
 	answer, err := why.New(trace).Explain(n, o)
 	if err != nil {
-		return errors.Join(err, readErr)
+		return errors.Join(fmt.Errorf("%s%w", where(c), err), readErr)
 	}
 	if c.String("output") == "json" {
 		err = answer.WriteJSON(c.App.Writer)

@@ -32,7 +32,7 @@ func Follow(ctx context.Context, path string, o Options) (*File, error) {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("follow the trace: %w", err)
+		return nil, notThere(err)
 	}
 	if !info.Mode().IsRegular() {
 		return Open(path, o)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"appliance/tracer"
@@ -80,7 +81,7 @@ func source(path string, o Options) (name string, in io.Reader, size int64, clos
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", nil, 0, nil, fmt.Errorf("read the trace: %w", err) // it names the path
+		return "", nil, 0, nil, notThere(err)
 	}
 	info, err := f.Stat()
 	if err == nil && info.IsDir() {
@@ -94,6 +95,14 @@ func source(path string, o Options) (name string, in io.Reader, size int64, clos
 		size = -1
 	}
 	return path, f, size, f.Close, nil
+}
+
+// notThere is err, which names the path, of a file that could not be found or opened.
+func notThere(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the trace: %w: name a file that exists, or make one with: appliance demo -w x.jsonl", err)
+	}
+	return fmt.Errorf("read the trace: %w", err)
 }
 
 // Header returns the trace's header.

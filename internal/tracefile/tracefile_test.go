@@ -115,8 +115,14 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := Open(t.TempDir(), Options{}); err == nil || !strings.Contains(err.Error(), "is a directory") {
 		t.Errorf("a directory: %v", err)
 	}
-	if _, err := Open(filepath.Join(t.TempDir(), "none"), Options{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+	for name, open := range map[string]func(string) (*File, error){
+		"open":   func(path string) (*File, error) { return Open(path, Options{}) },
+		"follow": func(path string) (*File, error) { return Follow(t.Context(), path, Options{}) },
+	} {
+		_, err := open(filepath.Join(t.TempDir(), "none"))
+		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make one with: appliance demo -w") {
+			t.Errorf("%s: no file: %v", name, err)
+		}
 	}
 	broken := errors.New("broken")
 	if _, err := Open("-", Options{Stdin: iotest.ErrReader(broken)}); !errors.Is(err, broken) {
