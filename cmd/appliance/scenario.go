@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -13,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"appliance/configs"
+	"appliance/internal/config"
 	"appliance/internal/lab"
 	"appliance/internal/scenario"
 	"appliance/tracer"
@@ -64,7 +67,7 @@ func scenarioRunCommand() *cli.Command {
 			&cli.BoolFlag{Name: "all", Usage: "run every sequence, in every combination"},
 			choiceFlag("link", "what the appliance stands on", "pipe", "veth", "tap"),
 			optionFlag("peer", "the other end", "self", "linux", "script"),
-			choiceFlag("role", "which end the appliance is", "both", "client", "server"),
+			choiceFlag("role", "which end the appliance is; with the peer self it is both", "both", "client", "server"),
 			optionFlag("family", "the version of IP", "4", "6"),
 			optionFlag("clock", "of a pipe", "real", "virtual"),
 			&cli.StringFlag{Name: "write", Aliases: []string{"w"}, Usage: "keep the traces in `DIR`, a file each, or one in a file that ends in .jsonl or .pcapng"},
@@ -129,11 +132,17 @@ func scenarioRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Bool("all") == (len(names) > 0) {
+	switch all := c.Bool("all"); {
+	case all && len(names) > 0:
+		return usageErr("scenario run: --all and %s: --all plays every sequence: leave out the one or the other", strings.Join(names, " "))
+	case !all && len(names) == 0:
 		return usageErr("scenario run: name sequences, or say --all: appliance scenario ls lists them")
 	}
 	numbers, given, err := parseNumbers(c)
 	if err != nil {
+		return err
+	}
+	if err := checkTraceDir(c); err != nil {
 		return err
 	}
 	all, err := sequences()
@@ -146,11 +155,7 @@ func scenarioRun(c *cli.Context) error {
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
 	if c.String("link") != "pipe" && !lab.Privileged() && os.Getenv(scenarioMark) == "" {
-		code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), scenarioMark+"=1"))
-		if err == nil && code != 0 {
-			return &exitError{code: code} // it has said why
-		}
-		return err
+		return scenarioInUserNS(ctx)
 	}
 	show := &verdicts{
 		out: errWriter{w: c.App.Writer}, color: colored(c, c.App.Writer), files: all,
@@ -165,22 +170,77 @@ func scenarioRun(c *cli.Context) error {
 	if show.time, err = text.ParseTime(c.String("time")); err != nil {
 		return err
 	}
-	report, err := scenario.Run(ctx, scenarioOptions(c, all, names, show.each))
+	o := scenarioOptions(c, all, names, show.each)
+	report, err := scenario.Run(ctx, o)
+	return scenarioEnd(o, show, report, err)
+}
+
+var errScenarioInterrupted = errors.New("scenario run: interrupted: all is removed again")
+
+// scenarioInUserNS runs the sequences as root of a user namespace of its own.
+func scenarioInUserNS(ctx context.Context) error {
+	code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), scenarioMark+"=1"))
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		err = nil // it was interrupted too, and says so
+		if code > signalled {
+			err = errScenarioInterrupted // but where the signal ended it
+		}
+	}
+	if err == nil && code != 0 {
+		return &exitError{code: code} // it has said why
+	}
+	return err
+}
+
+// scenarioEnd prints what came of all, and returns what ends the program.
+func scenarioEnd(o scenario.Options, show *verdicts, report *scenario.Report, err error) error {
 	switch {
-	case err != nil && errors.Is(err, scenario.ErrOptions):
+	case errors.Is(err, scenario.ErrOptions):
 		return usageErr("scenario run: %v", err)
-	case err != nil && ctx.Err() != nil && c.Err() == nil:
-		return errors.Join(errors.New("scenario run: interrupted: all is removed again"), show.finish(report))
-	case err != nil:
+	case report == nil, err != nil && len(report.Results) == 0 && !report.Interrupted:
 		return err
+	case report.Interrupted:
+		err = errScenarioInterrupted
+	case err == nil:
+		for _, why := range scenario.Unplayed(o, report) {
+			err = errors.Join(err, fmt.Errorf("scenario run: %s", why))
+		}
 	}
-	if err := show.finish(report); err != nil {
+	err = errors.Join(err, show.finish(report))
+	switch {
+	case report.Failed == 0:
 		return err
-	}
-	if report.Failed > 0 {
+	case err == nil:
 		return checkErr()
+	default:
+		return &exitError{exitCheck, err}
 	}
-	return nil
+}
+
+// isTraceFile tells whether -w names the file of one trace, not a directory for several.
+func isTraceFile(path string) bool {
+	ext := filepath.Ext(path)
+	return (ext == ".jsonl" || ext == ".pcapng") && !isDir(path)
+}
+
+// checkTraceDir errs where -w names what looks like a file, in a form that the traces of
+// sequences do not have.
+func checkTraceDir(c *cli.Context) error {
+	path := c.String("write")
+	if path == "-" {
+		return usageErr("%s-w -: takes a directory or, for one trace, a file: standard output has the verdicts", where(c))
+	}
+	_, err := config.TraceFormat(path)
+	isForm := err == nil || slices.ContainsFunc(exportForms, func(f exportForm) bool { return strings.EqualFold(f.ending, filepath.Ext(path)) })
+	if !isForm || isTraceFile(path) || isDir(path) {
+		return nil
+	}
+	return usageErr("%s-w %s: takes a directory or, for one trace, a file that ends in .jsonl or .pcapng: for another form see appliance trace export", where(c), path)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // scenarioOptions are what the flags say.
@@ -191,10 +251,9 @@ func scenarioOptions(c *cli.Context, all []*sequence.Sequence, names []string, e
 		Clock: c.String("clock"), Form: c.String("as"), Appliance: v.Appliance, GVisor: v.GVisor,
 		Each: each, Log: logf(c.App.ErrWriter), FirstPeer: !c.Bool("all"),
 	}
-	switch w := c.String("write"); filepath.Ext(w) {
-	case ".jsonl", ".pcapng":
+	if w := c.String("write"); isTraceFile(w) {
 		o.File = w
-	default:
+	} else {
 		o.Dir = w
 	}
 	if p := c.String("peer"); p != "" {

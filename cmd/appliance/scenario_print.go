@@ -41,7 +41,7 @@ func (v *verdicts) each(r *scenario.Result, h tracer.Header, events []tracer.Eve
 // tell prints the story of one combination.
 func (v *verdicts) tell(r *scenario.Result, h tracer.Header, events []tracer.Event) {
 	s := findSequence(v.files, r.Sequence)
-	v.out.printf("%s\n", paint(v.color, styleBold, resultName(r)+": "+strings.ToLower(s.Title[:1])+s.Title[1:]))
+	v.out.printf("%s\n", paint(v.color, styleBold, resultName(r)+": "+s.Title))
 	o := text.Options{Color: v.color, Time: v.time, Numbers: v.numbers, Lang: v.lang}
 	if !v.numbersGiven && s.Numbers != nil {
 		o.Numbers = &text.Numbers{Client: s.Numbers[sequence.Client], Server: s.Numbers[sequence.Server]}
@@ -50,7 +50,7 @@ func (v *verdicts) tell(r *scenario.Result, h tracer.Header, events []tracer.Eve
 	if err := sink.Start(h); err != nil {
 		return // printer has kept it
 	}
-	if err := sink.Write(atLevel(events, v.storyLevel(s, r))); err != nil {
+	if err := sink.WriteFolded(atLevel(events, v.storyLevel(s, r))); err != nil {
 		return
 	}
 	_ = sink.Close() // it has nothing to do
@@ -103,6 +103,9 @@ func (v *verdicts) verdict(r *scenario.Result) {
 	switch {
 	case r.Skipped != "":
 		v.out.printf("–  %-34s %s  skipped: %s\n", name, where, r.Skipped)
+	case r.Interrupted:
+		v.out.printf("–  %-34s %s  interrupted\n", name, where)
+		v.failed(r)
 	case r.OK:
 		took := duration(r.MS)
 		if r.VirtualMS > 0 {
@@ -114,16 +117,21 @@ func (v *verdicts) verdict(r *scenario.Result) {
 		v.out.printf("%s  %-34s %s  %s\n", paint(v.color, styleGood, "✓"), name, where, took)
 	default:
 		v.out.printf("%s  %-34s %s\n", paint(v.color, styleBad, "✗"), name, where)
-		if r.Error != "" {
-			v.out.printf("   %s\n", r.Error)
-		}
-		if m := r.Mismatch; m != nil {
-			v.out.printf("   %s\n     expected  %s   (%s.yaml:%d)\n     seen      %s\n     %s\n",
-				m.At, m.Expected, r.Sequence, m.Line, m.Seen, m.Why)
-		}
+		v.failed(r)
 	}
 	if r.Trace != "" {
 		v.out.printf("   trace: %s\n", r.Trace)
+	}
+}
+
+// failed prints what went wrong.
+func (v *verdicts) failed(r *scenario.Result) {
+	if r.Error != "" {
+		v.out.printf("   %s\n", r.Error)
+	}
+	if m := r.Mismatch; m != nil {
+		v.out.printf("   %s\n     expected  %s   (%s.yaml:%d)\n     seen      %s\n     %s\n",
+			m.At, m.Expected, r.Sequence, m.Line, m.Seen, m.Why)
 	}
 }
 
@@ -164,10 +172,22 @@ func (v *verdicts) finish(r *scenario.Report) error {
 			r.Results = []scenario.Result{}
 		}
 		return printJSON(&v.out, r)
-	case len(r.Results) != 1:
-		v.out.printf("%d passed, %d failed, %d skipped\n", r.Passed, r.Failed, r.Skipped)
+	case len(r.Results) != 1 || r.NotPlayed > 0:
+		v.out.printf("%d passed, %d failed, %d skipped%s\n", r.Passed, r.Failed, r.Skipped, notPlayed(r))
 	}
 	return v.out.done()
+}
+
+// notPlayed says how many combinations were left when the run was ended.
+func notPlayed(r *scenario.Report) string {
+	switch {
+	case r.Interrupted:
+		return fmt.Sprintf("; interrupted: %d not played", r.NotPlayed)
+	case r.NotPlayed > 0:
+		return fmt.Sprintf("; stopped: %d not played", r.NotPlayed)
+	default:
+		return ""
+	}
 }
 
 // listed is a sequence in `scenario ls -o json`.

@@ -76,6 +76,12 @@ func TestRoles(t *testing.T) {
 	if got := c.roles(Both); slices.Contains(got, None) {
 		t.Errorf("against a script: %q", got)
 	}
+	c.peer = Self
+	for asked, want := range map[string]string{Both: "both", Client: "client", Server: "server"} {
+		if got := strings.Join(c.roles(asked), " "); got != want {
+			t.Errorf("both ends ours, %s: %q, want %q", asked, got, want)
+		}
+	}
 	c.peer, c.run.Players = Linux, nil
 	if got := c.roles(Both); slices.Contains(got, None) {
 		t.Errorf("a run for everybody: %q", got)

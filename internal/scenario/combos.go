@@ -122,14 +122,14 @@ func peersOn(link string, asked []string) []string {
 	}
 }
 
-// roles are the appliance's, in the run against its peer. Where it is both ends there is
-// one; that it is none is for runs that say so.
+// roles are the appliance's, in the run against its peer. That it is both ends is for the
+// peer self, that it is none for runs that say so.
 func (c combination) roles(asked string) []string {
 	switch {
-	case c.peer == Self:
-		return []string{Both}
 	case asked != Both:
 		return []string{asked}
+	case c.peer == Self:
+		return []string{Both}
 	case c.peer == Linux && listsNeither(c.run):
 		return []string{Client, Server, None}
 	default:
@@ -159,6 +159,8 @@ func (c *combination) unplayable() string {
 		return "there is no kernel at the end of a pipe"
 	case c.link != Pipe && c.peer == Self:
 		return "a lab has one end for the appliance; the pipe has two"
+	case c.peer == Self && c.role != Both:
+		return "with the peer self both ends are the appliance"
 	}
 	if len(c.run.Players) > 0 && !slices.ContainsFunc(c.run.Players, c.plays) {
 		return fmt.Sprintf("the run is not for C played by %s and S by %s", c.players[sequence.Client], c.players[sequence.Server])

@@ -121,7 +121,11 @@ func writeSysctl(key, value string) error {
 // start makes the sockets of the Linux end.
 func (s *linuxSide) start(ctx context.Context, w *world) (host.Host, error) {
 	var err error
-	if s.states, err = kernel.OpenStates(ctx, kernel.StatesOptions{Ports: []uint16{w.port, clientPort}}); err != nil {
+	s.states, err = kernel.OpenStates(ctx, kernel.StatesOptions{Ports: []uint16{w.port, clientPort}})
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		w.o.Log("the kernel's states are inferred from the segments: %v", err)
 	}
 	s.offset = kernel.Clock(w.bus)

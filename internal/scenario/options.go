@@ -49,8 +49,8 @@ type Options struct {
 	// the order above, where Peers names none.
 	FirstPeer bool
 	// Role is which end the appliance is: client, server or both, one after the other; ""
-	// means both. With the peer self the appliance is both ends, whatever it says. With both,
-	// a run that names two Linux ends among its players is also played by these, for
+	// means both. With the peer self the appliance is both ends: another role cannot be played.
+	// With both, a run that names two Linux ends among its players is also played by these, for
 	// comparison: the result's role is then none.
 	Role string
 	// Families are 4 and 6; empty means both.
@@ -108,6 +108,9 @@ type Result struct {
 	// Skipped is why the combination was not run; "" where it was. It is then neither
 	// passed nor failed.
 	Skipped string `json:"skipped,omitempty"`
+	// Interrupted tells that it was ended from outside before it was over. It is then neither
+	// passed nor failed, and its trace is not judged.
+	Interrupted bool `json:"interrupted,omitempty"`
 	// Error is what else failed: a step of a program, the time, the world.
 	Error string `json:"error,omitempty"`
 }
@@ -141,10 +144,19 @@ type Report struct {
 	Passed  int      `json:"passed"`
 	Failed  int      `json:"failed"`
 	Skipped int      `json:"skipped"`
+	// Interrupted tells that the run was ended before it was through.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// NotPlayed counts the combinations that it did not come to, and the one in which it was
+	// interrupted.
+	NotPlayed int `json:"not_played,omitempty"`
 }
 
 func (r *Report) add(res Result) {
 	r.Results = append(r.Results, res)
+	if res.Interrupted {
+		return
+	}
+	r.NotPlayed--
 	switch {
 	case res.Skipped != "":
 		r.Skipped++

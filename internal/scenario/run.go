@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +15,9 @@ import (
 
 // Run plays what the options ask for, one combination after the other, and reports on
 // each. Its error is of the options (it wraps ErrOptions, and nothing was run), of the
-// list of permitted skips, of a missing privilege (a *lab.PrivilegeError), or ctx's; what fails in a
-// combination is in its result.
+// list of permitted skips, of a missing privilege (a *lab.PrivilegeError), of a trace that could
+// not be written, or ctx's; what fails in a combination is in its result. With the error is the
+// report of what had been played.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -35,33 +35,38 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if o.Dir != "" {
-		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-			return nil, fmt.Errorf("directory for the traces: %w", err)
+		if err := makeDir(o.Dir); err != nil {
+			return nil, err
 		}
 	}
-	report := &Report{Results: []Result{}}
+	report := &Report{Results: []Result{}, NotPlayed: len(all)}
 	for i := range all {
-		if err := ctx.Err(); err != nil {
-			return report, fmt.Errorf("stopped after %d of %d: %w", i, len(all), context.Cause(ctx))
+		if ctx.Err() != nil {
+			break
 		}
 		res, header, events, err := all[i].play(ctx, &o)
+		if res != nil {
+			report.add(*res)
+			if o.Each != nil {
+				o.Each(res, header, events)
+			}
+		}
 		if err != nil {
 			return report, err
 		}
-		report.add(*res)
-		if o.Each != nil {
-			o.Each(res, header, events)
-		}
+	}
+	if report.NotPlayed > 0 {
+		report.Interrupted = true
+		return report, fmt.Errorf("stopped after %d of %d: %w", len(all)-report.NotPlayed, len(all), context.Cause(ctx))
 	}
 	return report, nil
 }
 
-// play makes the result of a combination. Its error is one that every other combination
-// would have as well.
+// play makes the result of a combination; nil where there is none. Its error is one that
+// every other combination would have as well.
 func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Header, []tracer.Event, error) {
 	res := c.result()
-	if i := slices.IndexFunc(o.Skips, func(s Skip) bool { return s.Permits(&res) }); i >= 0 {
-		res.Skipped = o.Skips[i].Reason
+	if res.Skipped = o.skips(&res); res.Skipped != "" {
 		return &res, tracer.Header{}, nil, nil
 	}
 	if why := c.unplayable(); why != "" {
@@ -80,23 +85,30 @@ func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Hea
 		res.Error = err.Error()
 	}
 	res.MS = float64(time.Since(start).Microseconds()) / 1000
-	res.OK = res.Error == "" && res.Mismatch == nil
+	res.OK = res.Error == "" && res.Mismatch == nil && !res.Interrupted
 	if path := o.traceFile(&res); path != "" && len(events) > 0 {
 		if err := writeTrace(path, header, events); err != nil {
-			return nil, header, nil, err // the next would not be written either
+			return &res, header, events, err // the next would not be written either
 		}
 		res.Trace = path
 	}
 	return &res, header, events, nil
 }
 
-// inWorld plays a combination in a world of its own, and judges what came of it.
+// inWorld plays a combination in a world of its own, and judges what came of it, unless it
+// was interrupted: half a sequence tells nothing.
 func (c *combination) inWorld(ctx context.Context, o *Options, res *Result) (h tracer.Header, events []tracer.Event, err error) {
 	w, err := newWorld(ctx, c, o)
+	if res.Interrupted = err != nil && interrupted(ctx); res.Interrupted {
+		return h, nil, nil
+	}
 	if err != nil {
 		return h, nil, fmt.Errorf("make the link and its ends: %w", err)
 	}
 	events, played := w.play(ctx)
+	if res.Interrupted = played != nil && interrupted(ctx); res.Interrupted {
+		played = nil // it says only that
+	}
 	res.Forced = forced(events)
 	if _, ok := w.clock.(*virtualTime); ok {
 		res.VirtualMS = float64(w.clock.elapsed().Microseconds()) / 1000
@@ -108,15 +120,25 @@ func (c *combination) inWorld(ctx context.Context, o *Options, res *Result) (h t
 		}
 	}
 	closed := w.close()
-	if m := w.judge(events); m != nil {
-		res.Mismatch = (*Mismatch)(m)
-	}
-	for _, s := range w.stacks {
-		if n := s.FilledStates(); n > 0 {
-			played = errors.Join(played, fmt.Errorf("%d state changes that no hook saw", n))
-		}
+	if !res.Interrupted {
+		res.Mismatch = (*Mismatch)(w.judge(events))
+		played = errors.Join(played, w.filled())
 	}
 	return w.journal.header, events, errors.Join(played, closed)
+}
+
+// interrupted tells whether the caller has ended the context: its time is not just up.
+func interrupted(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+// filled errs where a stack changed its state and no hook saw it.
+func (w *world) filled() error {
+	var err error
+	for _, s := range w.stacks {
+		if n := s.FilledStates(); n > 0 {
+			err = errors.Join(err, fmt.Errorf("%d state changes that no hook saw", n))
+		}
+	}
+	return err
 }
 
 // judge compares the trace with what the run expects.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -27,7 +28,10 @@ func small(t *testing.T) []*sequence.Sequence {
 
 // TestRun: what a result says, by what happens in the run.
 func TestRun(t *testing.T) {
-	permitted := []scenario.Skip{{Sequence: []string{"linux-*"}, Reason: "a test's"}}
+	permitted := []scenario.Skip{
+		{Sequence: []string{"linux-*"}, Reason: "a test's"},
+		{Peer: []string{scenario.Self}, Role: []string{scenario.Client, scenario.Server}, Reason: "both are"},
+	}
 	for _, c := range []struct {
 		name     string
 		options  scenario.Options
@@ -45,6 +49,8 @@ func TestRun(t *testing.T) {
 		{name: "stuck", err: "nothing more happens, and the run is not over: waiting: C step 2 `recv 1`", mismatch: "*"},
 		{name: "linux-only", err: "not permitted to skip: the run is not for"},
 		{name: "linux-only", options: scenario.Options{Skips: permitted}, skipped: "a test's"},
+		{name: "passes", options: scenario.Options{Role: scenario.Server}, err: "not permitted to skip: with the peer self both ends are"},
+		{name: "passes", options: scenario.Options{Role: scenario.Client, Skips: permitted}, skipped: "both are"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := c.options
@@ -74,7 +80,7 @@ func TestRun(t *testing.T) {
 			case c.mismatch == "" && r.Mismatch != nil, c.mismatch != "" && (r.Mismatch == nil || r.Mismatch.Why != c.mismatch):
 				t.Errorf("mismatch %v, want %q", r.Mismatch, c.mismatch)
 			}
-			if want := c.skipped == "" && c.name != "linux-only"; (r.Trace != "") != want {
+			if want := c.skipped == "" && !strings.HasPrefix(c.err, "not permitted"); (r.Trace != "") != want {
 				t.Errorf("trace %q", r.Trace)
 			}
 			if r.Trace != "" {
@@ -118,12 +124,13 @@ func checkTrace(t *testing.T, path string) {
 // result says so.
 func TestForced(t *testing.T) {
 	report, err := scenario.Run(context.Background(), scenario.Options{
-		Sequences: small(t), Names: []string{"forced"}, Families: []int{4}, Role: scenario.Server, Skips: []scenario.Skip{},
+		Sequences: small(t), Names: []string{"forced"}, Families: []int{4},
+		Skips: []scenario.Skip{{Peer: []string{scenario.Script}, Role: []string{scenario.Client}, Reason: "a test's"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(report.Results) != 2 {
+	if len(report.Results) != 3 || report.Skipped != 1 {
 		t.Fatalf("%+v", report)
 	}
 	for _, r := range report.Results {
@@ -165,6 +172,62 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestInterrupted: what the caller ends is neither passed nor failed and is not judged, and
+// the report says how many were not played.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	time.AfterFunc(300*time.Millisecond, func() { cancel(errors.New("a signal")) })
+	told := 0
+	report, err := scenario.Run(ctx, scenario.Options{
+		Sequences: small(t), Names: []string{"stuck"}, Peers: []string{scenario.Self},
+		Clock: scenario.Real, Skips: []scenario.Skip{}, Each: func(*scenario.Result, tracer.Header, []tracer.Event) { told++ },
+	})
+	if err == nil || err.Error() != "stopped after 0 of 2: a signal" {
+		t.Errorf("error %v", err)
+	}
+	if !report.Interrupted || report.Failed != 0 || report.Passed != 0 || report.NotPlayed != 2 || len(report.Results) != 1 || told != 1 {
+		t.Fatalf("%+v, told of %d", report, told)
+	}
+	if r := report.Results[0]; !r.Interrupted || r.OK || r.Error != "" || r.Mismatch != nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestTraceNotWritten: where a trace cannot be written, what was played is reported all the
+// same, and the rest is not played.
+func TestTraceNotWritten(t *testing.T) {
+	full := filepath.Join(t.TempDir(), "full.jsonl")
+	if err := os.Symlink("/dev/full", full); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	report, err := scenario.Run(t.Context(), scenario.Options{
+		Sequences: small(t), Names: []string{"passes"}, Peers: []string{scenario.Self}, Families: []int{4},
+		Skips: []scenario.Skip{}, File: full, Each: func(*scenario.Result, tracer.Header, []tracer.Event) { told++ },
+	})
+	if !errors.Is(err, syscall.ENOSPC) || report.Passed != 1 || told != 1 || report.Results[0].Trace != "" || report.Interrupted {
+		t.Errorf("%v: told of %d in %+v", err, told, report)
+	}
+	if _, err := os.Lstat(full); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTraceDir: a directory that cannot be made is said with what to do.
+func TestTraceDir(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/dev/null":   `make the directory "/dev/null" for the traces: not a directory: /dev/null is there, and is no directory: choose another`,
+		"/dev/null/x": "/dev/null is there, and is no directory",
+		"/proc/x":     `make the directory "/proc/x" for the traces: no such file or directory: choose another directory`,
+	} {
+		_, err := scenario.Run(t.Context(), scenario.Options{Sequences: small(t), Names: []string{"passes"}, Skips: []scenario.Skip{}, Dir: dir})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
 // TestOptions: what has no meaning is refused before anything runs.
 func TestOptions(t *testing.T) {
 	for want, o := range map[string]scenario.Options{
@@ -189,6 +252,11 @@ func TestOptions(t *testing.T) {
 func TestResultJSON(t *testing.T) {
 	b, err := json.Marshal(scenario.Result{Sequence: "s", Link: "pipe", Peer: "self", Role: "both", Family: 4, OK: true, MS: 1.5})
 	want := `{"sequence":"s","link":"pipe","peer":"self","role":"both","family":4,"ok":true,"ms":1.5,"trace":"","mismatch":null}`
+	if err != nil || string(b) != want {
+		t.Errorf("%s, %v\nwant %s", b, err, want)
+	}
+	b, err = json.Marshal(scenario.Report{Results: []scenario.Result{}, Passed: 1, Interrupted: true, NotPlayed: 2})
+	want = `{"results":[],"passed":1,"failed":0,"skipped":0,"interrupted":true,"not_played":2}`
 	if err != nil || string(b) != want {
 		t.Errorf("%s, %v\nwant %s", b, err, want)
 	}

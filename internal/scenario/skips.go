@@ -30,6 +30,17 @@ func (s *Skip) Permits(r *Result) bool {
 		(len(s.Family) == 0 || slices.Contains(s.Family, r.Family))
 }
 
+// skips is why the combination that a result is of is permitted to be skipped; "" where it
+// is not.
+func (o *Options) skips(r *Result) string {
+	for i := range o.Skips {
+		if o.Skips[i].Permits(r) {
+			return o.Skips[i].Reason
+		}
+	}
+	return ""
+}
+
 func matchesAny(patterns []string, name string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool {
 		ok, err := path.Match(p, name)

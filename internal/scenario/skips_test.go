@@ -23,8 +23,8 @@ func documented(t *testing.T) []*sequence.Sequence {
 	return all
 }
 
-// TestSkipsFile: of all combinations, on every link, by every clock and against every peer, each that
-// cannot be played is permitted to be skipped; and each entry of the file permits one.
+// TestSkipsFile: of all combinations, on every link, by every clock, against every peer and in every
+// role, each that cannot be played is permitted to be skipped; and each entry of the file permits one.
 func TestSkipsFile(t *testing.T) {
 	skips, err := Skips()
 	if err != nil {
@@ -32,18 +32,20 @@ func TestSkipsFile(t *testing.T) {
 	}
 	var all []combination
 	for _, clock := range []string{"", Real} {
-		o := Options{
-			Sequences: documented(t), Skips: skips, Clock: clock,
-			Links: []string{Pipe, Veth, TAP}, Peers: []string{Self, Script, Linux},
+		for _, role := range []string{Both, Client, Server} {
+			o := Options{
+				Sequences: documented(t), Skips: skips, Clock: clock, Role: role,
+				Links: []string{Pipe, Veth, TAP}, Peers: []string{Self, Script, Linux},
+			}
+			if err := o.complete(); err != nil {
+				t.Fatal(err)
+			}
+			some, err := combinations(&o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, some...)
 		}
-		if err := o.complete(); err != nil {
-			t.Fatal(err)
-		}
-		some, err := combinations(&o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, some...)
 	}
 	used := make([]bool, len(skips))
 	for i := range all {

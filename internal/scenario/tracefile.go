@@ -3,8 +3,11 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"appliance/tracer"
 	"appliance/tracer/sink/jsonl"
@@ -34,8 +37,7 @@ func (o *Options) checkFile(all []combination) error {
 	}
 	played := 0
 	for i := range all {
-		res := all[i].result()
-		if !slices.ContainsFunc(o.Skips, func(s Skip) bool { return s.Permits(&res) }) {
+		if res := all[i].result(); o.skips(&res) == "" {
 			played++
 		}
 	}
@@ -65,8 +67,45 @@ func (o *Options) traceFile(res *Result) string {
 	}
 }
 
-// writeTrace writes a trace file, in the form that its ending tells.
+// makeDir makes the directory for the traces where it is missing.
+func makeDir(path string) error {
+	err := os.MkdirAll(path, 0o755)
+	if err == nil {
+		return nil
+	}
+	advice := "choose another directory"
+	at, cause := path, err
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		at, cause = pe.Path, pe.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		advice = "choose one in a directory that you may write to"
+	case errors.Is(err, syscall.ENOTDIR):
+		advice = at + " is there, and is no directory: choose another, or a file that ends in .jsonl or .pcapng"
+	case errors.Is(err, syscall.ENOSPC):
+		advice = "free some space, or choose another file system"
+	case errors.Is(err, syscall.EROFS):
+		advice = "choose a file system that is not read-only"
+	}
+	return fmt.Errorf("make the directory %q for the traces: %w: %s", path, cause, advice)
+}
+
+// writeTrace writes a trace file, in the form that its ending tells. Where nothing could be
+// written it leaves none that was not there before.
 func writeTrace(path string, h tracer.Header, events []tracer.Event) error {
+	_, before := os.Lstat(path)
+	err := fillTrace(path, h, events)
+	if err == nil || !errors.Is(before, fs.ErrNotExist) {
+		return err
+	}
+	if info, statErr := os.Lstat(path); statErr == nil && info.Size() == 0 {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+func fillTrace(path string, h tracer.Header, events []tracer.Event) error {
 	sink, err := forms[formOf(path)](path)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func (f *File) explain(err error, part []byte, form Format) error {
 	switch cut, cutErr := f.cut(len(part) - n); {
 	case cutErr != nil:
 		err = errors.Join(err, fmt.Errorf("cut off the half %s: %w", form.Unit, cutErr))
-	case cut:
+	case cut && f.size+int64(n) > 0: // else it is empty
 		state += ", the file ends with a whole " + form.Unit
 	}
 	advice := "write it elsewhere"

@@ -51,6 +51,10 @@ var zhText = map[string]string{
 	"… %s not shown (the sink fell behind)": "… 有 %s未显示（输出跟不上）",
 	"%d %s|so many of what":                 "%d 个%s",
 
+	// Lines that repeat.
+	"… %d more, with %d peers, #%d to #%d: ": "… 另有 %d 条，涉及 %d 个对端，#%d 至 #%d：",
+	"… %d more, #%d to #%d: ":                "… 另有 %d 条，#%d 至 #%d：",
+
 	// Notes of segments.
 	"retransmission":  "重传",
 	"fast-retransmit": "快速重传",
