@@ -20,6 +20,9 @@ import (
 // warner is a link that has something to say of itself.
 type warner interface{ Warnings() []string }
 
+// counter is a link that counts frames.
+type counter interface{ Counters() link.Counters }
+
 // openLink opens the link that the configuration names, without impairment.
 func openLink(ctx context.Context, c *config.Config, l *lab.Lab) (link.Link, error) {
 	mac := StableMAC(c.Addresses)
@@ -136,6 +139,14 @@ func (l *labLink) Close() {
 			}
 		}
 	})
+}
+
+// Counters are the link's own.
+func (l *labLink) Counters() link.Counters {
+	if inner, ok := l.Link.(counter); ok {
+		return inner.Counters()
+	}
+	return link.Counters{}
 }
 
 // Warnings tells what is not as it should be.

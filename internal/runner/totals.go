@@ -8,7 +8,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"appliance/internal/config"
-	"appliance/netstack/link"
 )
 
 // Greeting says, in one line, what runs where.
@@ -57,7 +56,7 @@ func (a *Appliance) Counters() []string {
 		fmt.Sprintf("datagrams: %d in, %d out; IP packets: %d in, %d out",
 			v(st.UDP.PacketsReceived), v(st.UDP.PacketsSent), v(st.IP.PacketsReceived), v(st.IP.PacketsSent)),
 	}
-	if l, ok := a.device.(interface{ Counters() link.Counters }); ok {
+	if l, ok := a.device.(counter); ok {
 		k := l.Counters()
 		out = append(out, fmt.Sprintf("frames: %d in (%d bytes), %d out (%d bytes), %d dropped in, %d dropped out",
 			k.FramesIn, k.BytesIn, k.FramesOut, k.BytesOut, k.RxDrops+k.Runts+k.VLAN+k.Truncated, k.TxDrops+k.TxErrors))
