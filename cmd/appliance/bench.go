@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"time"
 
@@ -14,9 +13,6 @@ import (
 	"appliance/internal/bench/report"
 	"appliance/internal/lab"
 )
-
-// benchMark tells a benchmark that it is root of a user namespace of its own.
-const benchMark = "APPLIANCE_BENCH_NAMESPACE"
 
 func benchCommand() *cli.Command {
 	return &cli.Command{
@@ -71,31 +67,13 @@ func benchAction(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
-	if !lab.Privileged() && os.Getenv(benchMark) == "" {
-		return benchInUserNS(ctx)
+	if !lab.Privileged() && !inUserNS() {
+		return againInUserNS(ctx, errBenchInterrupted)
 	}
 	return benchMeasure(ctx, c, o)
 }
 
 var errBenchInterrupted = errors.New("bench: interrupted: all is removed again")
-
-// benchInUserNS runs the benchmark as root of a user namespace of its own.
-func benchInUserNS(ctx context.Context) error {
-	code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), benchMark+"=1"))
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = nil // it was interrupted too, and says so
-		if code > signalled {
-			err = errBenchInterrupted // but where the signal ended it
-		}
-	}
-	if err == nil && code != 0 {
-		return &exitError{code: code} // it has said why
-	}
-	return err
-}
-
-// signalled is the exit code above which those of processes are that a signal ended.
-const signalled = 128
 
 // benchMeasure measures, and prints and writes what came of it.
 func benchMeasure(ctx context.Context, c *cli.Context, o bench.Options) error {

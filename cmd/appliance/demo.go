@@ -1,20 +1,14 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"os"
 	"os/signal"
 
 	"github.com/urfave/cli/v2"
 
 	"appliance/internal/config"
 	"appliance/internal/demo"
-	"appliance/internal/lab"
 )
-
-// reexecMark tells a demo that it is root of a user namespace of its own.
-const reexecMark = "APPLIANCE_DEMO_NAMESPACE"
 
 func demoCommand() *cli.Command {
 	return &cli.Command{
@@ -53,10 +47,8 @@ func demoAction(c *cli.Context) error {
 		Out: c.App.Writer, Log: logf(c.App.ErrWriter), Color: colored(c, c.App.Writer), Lang: langOf(c),
 		Appliance: v.Appliance, GVisor: v.GVisor,
 	}
-	if os.Getenv(reexecMark) == "" {
-		o.Reexec = func(ctx context.Context) (int, error) {
-			return lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), reexecMark+"=1"))
-		}
+	if !inUserNS() {
+		o.Reexec = reexecInUserNS
 	}
 	err := demo.Run(ctx, o)
 	var elsewhere *demo.ErrReexec

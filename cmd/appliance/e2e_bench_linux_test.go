@@ -152,18 +152,7 @@ func TestBenchDenied(t *testing.T) {
 // was there before stays, and the figures are printed.
 func TestBenchFullDisk(t *testing.T) {
 	u := root(t)
-	disk := u.path("disk")
-	if err := os.Mkdir(disk, 0o755); err != nil { //nolint:gosec // a mount point
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=4k"); err != nil {
-		t.Skip("needs the right to mount: ", err)
-	}
-	defer func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	}()
+	mountSmall(t, u.path("disk"), "4k")
 	if err := os.WriteFile(u.path("disk/old.json"), []byte("of before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +165,7 @@ func TestBenchFullDisk(t *testing.T) {
 	if b, err := os.ReadFile(u.path("disk/old.json")); string(b) != "of before" {
 		t.Errorf("the report of before: %q, %v", b, err)
 	}
-	if files := names(t, disk); !slices.Equal(files, []string{"old.json"}) {
+	if files := names(t, u.path("disk")); !slices.Equal(files, []string{"old.json"}) {
 		t.Errorf("left the files %q", files)
 	}
 }

@@ -97,18 +97,7 @@ func TestTraceFile(t *testing.T) {
 // the trace has whole lines only.
 func TestFullDisk(t *testing.T) {
 	u := root(t)
-	disk := u.path("disk")
-	if err := os.Mkdir(disk, 0o755); err != nil { //nolint:gosec // a mount point
-		t.Fatal(err)
-	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8k"); err != nil {
-		t.Skip("needs the right to mount: ", err)
-	}
-	defer func() {
-		if err := syscall.Unmount(disk, 0); err != nil {
-			t.Error(err)
-		}
-	}()
+	mountSmall(t, u.path("disk"), "8k")
 	// The client gets 10 lines from the generator, which fills the disk.
 	r := u.run(t, "run", "--link", "pipe", "--app", "chargen", "--connect", "chargen=192.168.12.53:19",
 		"--level", "full", "-o", "off", "-w", "disk/t.jsonl", "--loss", "20%")
@@ -130,6 +119,22 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("trace %s blames the input:\n%s", verb, read.stderr)
 		}
 	}
+}
+
+// mountSmall makes a directory that has room for size, until the test is over.
+func mountSmall(t *testing.T, dir, size string) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // a mount point
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skip("needs the right to mount: ", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // runTo runs the program with its standard output to a file.

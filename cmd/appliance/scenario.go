@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,9 +21,6 @@ import (
 	"appliance/tracer/sequence"
 	"appliance/tracer/sink/text"
 )
-
-// scenarioMark tells a scenario's run that it is root of a user namespace of its own.
-const scenarioMark = "APPLIANCE_SCENARIO_NAMESPACE"
 
 func scenarioCommand() *cli.Command {
 	return &cli.Command{
@@ -154,8 +150,8 @@ func scenarioRun(c *cli.Context) error {
 	}
 	ctx, stop := signal.NotifyContext(c.Context, stopSignals...)
 	defer stop()
-	if c.String("link") != "pipe" && !lab.Privileged() && os.Getenv(scenarioMark) == "" {
-		return scenarioInUserNS(ctx)
+	if c.String("link") != "pipe" && !lab.Privileged() && !inUserNS() {
+		return againInUserNS(ctx, errScenarioInterrupted)
 	}
 	show := &verdicts{
 		out: errWriter{w: c.App.Writer}, color: colored(c, c.App.Writer), files: all,
@@ -176,21 +172,6 @@ func scenarioRun(c *cli.Context) error {
 }
 
 var errScenarioInterrupted = errors.New("scenario run: interrupted: all is removed again")
-
-// scenarioInUserNS runs the sequences as root of a user namespace of its own.
-func scenarioInUserNS(ctx context.Context) error {
-	code, err := lab.ReexecInUserNS(ctx, os.Args[1:], append(os.Environ(), scenarioMark+"=1"))
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-		err = nil // it was interrupted too, and says so
-		if code > signalled {
-			err = errScenarioInterrupted // but where the signal ended it
-		}
-	}
-	if err == nil && code != 0 {
-		return &exitError{code: code} // it has said why
-	}
-	return err
-}
 
 // scenarioEnd prints what came of all, and returns what ends the program.
 func scenarioEnd(o scenario.Options, show *verdicts, report *scenario.Report, err error) error {
