@@ -115,6 +115,7 @@ func (f *flow) acknowledge(s *segment, body *tracer.Segment, own, other *half) {
 		own.dupACKs = 0
 	}
 	own.ack, own.hasAck, own.sacks = s.ack, true, len(s.opts.SACK) > 0
+	other.acknowledged(s.ack)
 	if other.rto && !before(s.ack, other.rtoUntil) {
 		other.rto = false
 	}
@@ -201,6 +202,19 @@ func (h *half) fill(left, right uint32) {
 		}
 	}
 	h.gaps = rest
+}
+
+// acknowledged forgets the gaps below an acknowledgment: a capture may lack what arrived.
+func (h *half) acknowledged(ack uint32) {
+	if len(h.gaps) == 0 {
+		return
+	}
+	h.gaps = slices.DeleteFunc(h.gaps, func(g interval) bool { return !before(ack, g.right) })
+	for i := range h.gaps {
+		if g := &h.gaps[i]; before(g.left, ack) {
+			g.left = ack
+		}
+	}
 }
 
 // inGap tells whether a part of [left, right) has not been seen although later

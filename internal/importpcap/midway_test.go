@@ -18,10 +18,13 @@ func TestMidway(t *testing.T) {
 		packets []packet
 		want    [][]string // where it arrives
 	}{
-		"a repeat":                      {[]packet{data(1000, 10), ack(1010), data(1000, 10), ack(1010)}, [][]string{nil, nil, {"retransmission"}, nil}},
-		"a part":                        {[]packet{data(1000, 10), data(1005, 5)}, [][]string{nil, {"retransmission"}}},
-		"a FIN":                         {[]packet{{"B", "FA", 1000, 101, 0}, {"B", "FA", 1000, 101, 0}}, [][]string{nil, {"retransmission"}}},
-		"a hole":                        {[]packet{data(1000, 10), data(1020, 10), data(1010, 10)}, [][]string{nil, {"out-of-order"}, nil}},
+		"a repeat": {[]packet{data(1000, 10), ack(1010), data(1000, 10), ack(1010)}, [][]string{nil, nil, {"retransmission"}, nil}},
+		"a part":   {[]packet{data(1000, 10), data(1005, 5)}, [][]string{nil, {"retransmission"}}},
+		"a FIN":    {[]packet{{"B", "FA", 1000, 101, 0}, {"B", "FA", 1000, 101, 0}}, [][]string{nil, {"retransmission"}}},
+		"a hole":   {[]packet{data(1000, 10), data(1020, 10), data(1010, 10)}, [][]string{nil, {"out-of-order"}, nil}},
+		"a hole that arrived all the same": {
+			[]packet{data(1000, 10), data(1020, 10), ack(1030), data(1030, 10), data(1010, 10)}, [][]string{nil, {"out-of-order"}, nil, nil, {"retransmission"}},
+		},
 		"from before the first":         {[]packet{data(1000, 10), data(980, 10)}, [][]string{nil, nil}},
 		"and then the next":             {[]packet{data(1000, 10), data(980, 10), data(1010, 10)}, [][]string{nil, nil, nil}},
 		"and what was between them":     {[]packet{data(1000, 10), data(980, 10), data(990, 10), data(990, 10)}, [][]string{nil, nil, nil, {"retransmission"}}},
