@@ -81,7 +81,10 @@ func (l *linker) resets(a *lane, g *tracer.Segment) uint64 {
 	}
 	var answered []uint64
 	for _, n := range a.unread {
-		in := l.t.ByN(n).Body.(*tracer.Segment)
+		in, ok := l.t.ByN(n).Body.(*tracer.Segment)
+		if !ok {
+			continue // another event has its number: two traces in one file
+		}
 		if in.Flags.Has(tracer.ACK) {
 			// Of an end that is only seen on the wire it may as well be the program's doing.
 			if a.open && !g.Flags.Has(tracer.ACK) && g.Seq == in.Ack {
@@ -116,8 +119,8 @@ func (a *lane) sender(g *tracer.Segment) uint64 {
 	}
 	at := uint64(g.RelSeq - 1)
 	// A long stream's numbers wrap: the place is the last one before what has been sent.
-	for at+1<<32 < a.stream {
-		at += 1 << 32
+	if a.stream > at {
+		at += (a.stream - 1 - at) >> 32 << 32
 	}
 	i, _ := slices.BinarySearchFunc(a.sends, at, func(s send, at uint64) int {
 		if s.to <= at {
