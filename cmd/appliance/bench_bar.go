@@ -2,11 +2,9 @@ package main
 
 import (
 	"io"
-	"os"
 	"sync"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // benchBar is the progress bar on a terminal; elsewhere there is none.
@@ -18,8 +16,7 @@ type benchBar struct {
 }
 
 func newBenchBar(w io.Writer) *benchBar {
-	f, ok := w.(*os.File)
-	return &benchBar{w: w, tty: ok && term.IsTerminal(int(f.Fd()))}
+	return &benchBar{w: w, tty: isTerminal(w)}
 }
 
 func (b *benchBar) progress(done, total int, next string) {

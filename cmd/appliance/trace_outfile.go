@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 )
 
 // outFile is a file that appears under its name only when it is whole: until then it is a
@@ -24,6 +23,7 @@ type outFile struct {
 	path string   // "-" for standard output
 	file *os.File // nil for standard output
 	tmp  string   // "" where the file is written in place
+	cut  bool     // what was there before is longer, perhaps
 }
 
 // createOutFile opens the file at path to be written. out is the standard output.
@@ -40,13 +40,8 @@ func createOutFile(path string, out io.Writer) (*outFile, error) {
 	case err == nil && !info.Mode().IsRegular():
 		o.file, err = os.OpenFile(path, os.O_WRONLY, 0)
 	case err == nil || errors.Is(err, fs.ErrNotExist):
-		// Where the name is a link, the file that it names is replaced, not the link.
-		if target, lerr := filepath.EvalSymlinks(path); lerr == nil {
-			path = target
-		}
-		o.path = path
-		o.tmp = filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+strconv.FormatUint(rand.Uint64(), 36))
-		o.file, err = os.OpenFile(o.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666) //nolint:gosec // as the umask has it
+		o.path = linked(path)
+		err = o.besides(info)
 	}
 	var place *fs.PathError // of the temporary file, whose name means nothing to anybody
 	if errors.As(err, &place) {
@@ -59,11 +54,52 @@ func createOutFile(path string, out io.Writer) (*outFile, error) {
 	return o, nil
 }
 
+// linked is the file that a name leads to: that is replaced, not the link.
+func linked(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
+	}
+	target, err := os.Readlink(path)
+	switch {
+	case err != nil:
+		return path
+	case filepath.IsAbs(target):
+		return target
+	default: // it names what is not there yet
+		return filepath.Join(filepath.Dir(path), target)
+	}
+}
+
+// besides opens the temporary file; now is the one that is to be replaced, nil for none, and
+// gives its mode. Where the directory takes no new file, that one is written in place.
+func (o *outFile) besides(now fs.FileInfo) error {
+	o.tmp = filepath.Join(filepath.Dir(o.path), "."+filepath.Base(o.path)+"."+strconv.FormatUint(rand.Uint64(), 36))
+	f, err := os.OpenFile(o.tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666) //nolint:gosec // as the umask has it
+	if now != nil && errors.Is(err, fs.ErrPermission) {
+		o.tmp, o.cut = "", true
+		o.file, err = os.OpenFile(o.path, os.O_WRONLY, 0)
+		return err
+	}
+	if err == nil && now != nil {
+		if err = f.Chmod(now.Mode().Perm()); err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(o.tmp))
+		}
+	}
+	o.file = f
+	return err
+}
+
 // finish ends the file: under its name where failed is nil; else nothing of it is left.
 // It returns failed, and what goes wrong with the file.
 func (o *outFile) finish(failed error) error {
 	if failed == nil {
 		failed = o.Flush()
+	}
+	if o.cut && failed == nil {
+		var end int64
+		if end, failed = o.file.Seek(0, io.SeekCurrent); failed == nil {
+			failed = o.file.Truncate(end)
+		}
 	}
 	if o.file != nil {
 		failed = errors.Join(failed, o.file.Close())
@@ -137,6 +173,6 @@ func fileAt(path string, std any) fs.FileInfo {
 
 // isTerminal tells whether w is one.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	_, ok := terminal(w)
+	return ok
 }

@@ -80,13 +80,12 @@ func traceSummary(c *cli.Context) error {
 	})
 	totals, tellErr := s.Finish()
 	bar.done()
-	if missing := want.missing(); missing != nil {
+	if missing := want.missing(); missing != nil && tellErr == nil {
 		return errors.Join(err, missing, f.Close())
 	}
 	if tellErr != nil && errors.Is(err, tellErr) {
 		tellErr = nil // it is told already
-	}
-	if tellErr == nil {
+	} else if tellErr == nil {
 		tellErr = w.Totals(totals)
 	}
 	return errors.Join(err, printed(errors.Join(tellErr, out.Flush())), f.Close())
