@@ -135,33 +135,44 @@ func longestWord(s string) int {
 // between a time and its unit.
 func wrap(s string, width int) []string {
 	var lines []string
-	for words.Width(s) > width {
-		cut, space := 0, -1
-		col := 0
-		for i, r := range s {
-			if col += words.RuneWidth(r); col > width {
-				break
-			}
-			cut = i + utf8.RuneLen(r)
-			if r == ' ' && !unitAt(s[i+1:]) {
-				space = i
-			}
+	for {
+		head, rest := firstLine(s, width)
+		lines = append(lines, head)
+		if rest == "" {
+			return lines
 		}
-		next := cut
-		if cut < len(s) && s[cut] == ' ' && !unitAt(s[cut+1:]) {
-			space = cut
-		}
-		if space > 0 {
-			cut, next = space, space+1
-		}
-		if cut == 0 { // a single character is wider than the line
-			_, cut = utf8.DecodeRuneInString(s)
-			next = cut
-		}
-		lines = append(lines, strings.TrimRight(s[:cut], " "))
-		s = strings.TrimLeft(s[next:], " ")
+		s = rest
 	}
-	return append(lines, s)
+}
+
+// firstLine returns the first of wrap's lines, and what is left for the others.
+func firstLine(s string, width int) (head, rest string) {
+	cut, space := 0, -1
+	col := 0
+	for i, r := range s {
+		if col += words.RuneWidth(r); col > width {
+			break
+		}
+		cut = i + utf8.RuneLen(r)
+		if r == ' ' && !unitAt(s[i+1:]) {
+			space = i
+		}
+	}
+	if col <= width {
+		return s, ""
+	}
+	next := cut
+	if cut < len(s) && s[cut] == ' ' && !unitAt(s[cut+1:]) {
+		space = cut
+	}
+	if space > 0 {
+		cut, next = space, space+1
+	}
+	if cut == 0 { // a single character is wider than the line
+		_, cut = utf8.DecodeRuneInString(s)
+		next = cut
+	}
+	return strings.TrimRight(s[:cut], " "), strings.TrimLeft(s[next:], " ")
 }
 
 // unitAt tells whether a text begins with a unit of time.

@@ -209,13 +209,18 @@ func (b bands) span(q draw.Quad) (from, to int) {
 func (b bands) add(q draw.Quad) {
 	from, to := b.span(q)
 	for k := from; k <= to; k++ {
-		b[k] = append(b[k], &q)
+		if len(b[k]) <= crowded {
+			b[k] = append(b[k], &q)
+		}
 	}
 }
 
 func (b bands) remove(q draw.Quad) {
 	from, to := b.span(q)
 	for k := from; k <= to; k++ {
+		if len(b[k]) > crowded {
+			continue // it does not have all of them
+		}
 		b[k] = slices.DeleteFunc(b[k], func(o *draw.Quad) bool { return *o == q })
 	}
 }

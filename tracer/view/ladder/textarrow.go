@@ -111,9 +111,9 @@ func (t *texter) labelIn(a *Arrow, width, beneath int) [][]run {
 			used += 2
 		}
 		for text != "" {
-			head := wrap(text, width-used)[0]
+			head, rest := firstLine(text, width-used)
 			now = append(now, run{pieceStyle(a, p), head})
-			text = strings.TrimLeft(text[len(head):], " ")
+			text = rest
 			used += words.Width(head)
 			if text != "" {
 				end()
