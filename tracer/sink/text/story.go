@@ -38,7 +38,7 @@ const (
 // those it counts the lines of each kind. Lines say the same when they differ in nothing but
 // number, time, connection and addresses: where sequence numbers move on, nothing repeats.
 func (s *Sink) WriteFolded(events []tracer.Event) error {
-	kinds := kindsOf(events)
+	kinds := s.kindsOf(events)
 	again := repeats(kinds)
 	for i := 0; i < len(events); {
 		end := i
@@ -56,11 +56,13 @@ func (s *Sink) WriteFolded(events []tracer.Event) error {
 }
 
 // kindsOf are what the events' lines say, without what may differ where they say the same.
-func kindsOf(events []tracer.Event) []string {
-	bare := New(io.Discard, Options{Conns: ConnsNever})
+func (s *Sink) kindsOf(events []tracer.Event) []string {
+	bare := New(io.Discard, Options{Conns: ConnsNever, Lang: s.o.Lang, Numbers: s.o.Numbers})
 	kinds := make([]string, len(events))
 	for i := range events {
-		e := tracer.Event{Stack: events[i].Stack, Body: withoutReferences(events[i].Body)}
+		e := events[i]
+		bare.Pass(&e)
+		e.Body = withoutReferences(e.Body)
 		kinds[i] = e.Stack + " " + strings.Join(strings.Fields(bare.Story(&e)), " ")
 	}
 	return kinds

@@ -36,6 +36,16 @@ func flood(syns, data int, step uint32) []tracer.Event {
 	return events
 }
 
+// repeated is a segment that is sent again and again.
+func repeated(n int) []tracer.Event {
+	events := flood(0, n, 0)
+	for i := range events {
+		s := events[i].Body.(*tracer.Segment)
+		s.Dir, s.Notes = tracer.Out, []string{"retransmission"}
+	}
+	return events
+}
+
 // TestWriteFolded: a screen and more of lines that say the same is folded, and counted; what
 // moves on, or is short, is not.
 func TestWriteFolded(t *testing.T) {
@@ -56,6 +66,7 @@ func TestWriteFolded(t *testing.T) {
 			"server  … 另有 28 条，涉及 28 个对端，#6 至 #60：▶ SYN ACK seq 0 ack 1 syn-cookie",
 		}},
 		{"the same again", flood(0, 40, 0), Options{}, 2, []string{"server  … 38 more, #3 to #40: ◀ ACK seq 1 ack 1 len 10"}},
+		{"in Chinese, with notes", repeated(40), Options{Lang: words.Chinese}, 2, []string{"server  … 另有 38 条，#3 至 #40：▶ ACK seq 1 ack 1 len 10 重传"}},
 		{"a short one", flood(13, 1, 0), Options{}, 27, nil},
 		{"a stream", flood(0, 100, 10), Options{}, 100, nil},
 	} {
