@@ -99,11 +99,12 @@ func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Hea
 // was interrupted: half a sequence tells nothing.
 func (c *combination) inWorld(ctx context.Context, o *Options, res *Result) (h tracer.Header, events []tracer.Event, err error) {
 	w, err := newWorld(ctx, c, o)
-	if res.Interrupted = err != nil && interrupted(ctx); res.Interrupted {
-		return h, nil, nil
-	}
 	if err != nil {
-		return h, nil, fmt.Errorf("make the link and its ends: %w", err)
+		closed := w.close()
+		if res.Interrupted = interrupted(ctx); res.Interrupted {
+			return h, nil, closed
+		}
+		return h, nil, errors.Join(fmt.Errorf("make the link and its ends: %w", err), closed)
 	}
 	events, played := w.play(ctx)
 	if res.Interrupted = played != nil && interrupted(ctx); res.Interrupted {

@@ -85,7 +85,7 @@ type world struct {
 	over   func([]tracer.Event) error // Options.Watch's
 }
 
-// newWorld makes the world of a combination. After an error nothing of it is left.
+// newWorld makes the world of a combination, which is to be closed also after an error.
 func newWorld(ctx context.Context, c *combination, o *Options) (*world, error) {
 	w := &world{
 		c: c, o: o,
@@ -108,10 +108,7 @@ func newWorld(ctx context.Context, c *combination, o *Options) (*world, error) {
 	if c.clock == Virtual {
 		w.clock = newVirtualTime()
 	}
-	if err := w.make(ctx); err != nil {
-		return nil, errors.Join(err, w.close())
-	}
-	return w, nil
+	return w, w.make(ctx)
 }
 
 func (w *world) make(ctx context.Context) error {
