@@ -54,15 +54,8 @@ func TestClaimWaits(t *testing.T) {
 	needRoot(t)
 	ns := newNetNS(t)
 	release := mustClaim(t, ns, 2)
-	ended := make(chan bool)
-	in(t, ns, func() error {
-		go func() { release(); ended <- true }()
-		if !awaitEnd("@appliance/interface/2", 10*time.Second) {
-			t.Error("the end of the claim was not seen")
-		}
-		return nil
-	})
-	<-ended
+	soon := time.AfterFunc(50*time.Millisecond, release) // the claim may come before or after
+	defer soon.Stop()
 	mustClaim(t, ns, 2)()
 }
 
