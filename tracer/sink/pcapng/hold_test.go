@@ -182,7 +182,7 @@ func TestRecentStaysBounded(t *testing.T) {
 		s.judge(&e, &p, uint64(i), func(uint64) bool { return false })
 		c.scales.window(&e, e.Body.(*tracer.Segment))
 	}
-	if n := len(s.traced.cur) + len(s.traced.old); n > 2*maxEnds {
+	if n := len(s.traced.cur) + len(s.traced.old); n > 2*maxFlows {
 		t.Errorf("%d ends kept", n)
 	}
 	if n := len(c.scales.flows.cur) + len(c.scales.flows.old); n > 2*maxFlows {

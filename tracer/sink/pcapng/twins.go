@@ -29,11 +29,8 @@ type identity struct {
 	proto    tracer.Type
 }
 
-// maxEnds is how many ends are kept.
-const maxEnds = maxFlows
-
 func newTwins() twins {
-	return twins{traced: recent[netip.AddrPort, bool]{limit: maxEnds}, sent: recent[identity, uint64]{limit: 1024}}
+	return twins{traced: recent[netip.AddrPort, bool]{limit: maxFlows}, sent: recent[identity, uint64]{limit: 1024}}
 }
 
 // verdict is what becomes of a packet's event.
