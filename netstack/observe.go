@@ -181,13 +181,16 @@ func (o *observer) endpoint(id tuple) *tcp.Endpoint {
 	return ep
 }
 
-// child starts the record of a listener's child.
+// child starts the record of a listener's child. It is locked until it has what is its own
+// of the listener's inbox: who finds it meanwhile waits (awaitRecord) before the listener goes on.
 func (o *observer) child(ep *tcp.Endpoint, id tuple, via string) *tracked {
 	c := newTracked(o, ep)
 	c.setTuple(id)
+	c.mu.Lock()
 	o.mu.Lock()
 	if known := o.byEP.get(ep); known != nil {
 		o.mu.Unlock()
+		known.awaitRecord()
 		return known
 	}
 	c.parent = o.listenerOf(id)
@@ -207,6 +210,7 @@ func (o *observer) child(ep *tcp.Endpoint, id tuple, via string) *tracked {
 		old.mu.Unlock()
 	}
 	c.adopt()
+	c.mu.Unlock()
 	o.watch(c)
 	c.lookNow(via)
 	return c

@@ -12,8 +12,6 @@ func (c *tracked) adopt() {
 	if p == nil {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.children[c] = true
@@ -62,10 +60,19 @@ func (o *observer) findNew(id tuple, listener *tcp.Endpoint, via string) *tracke
 	if ep == nil || ep == listener {
 		return nil
 	}
-	if o.byEP.get(ep) != nil {
+	if known := o.byEP.get(ep); known != nil {
+		known.awaitRecord()
 		return nil
 	}
 	return o.of(ep, id, via)
+}
+
+// awaitRecord waits until who has just found the child has given it what its listener had
+// for it. The listener must not process, and answer, the next segment before: what it answers
+// takes the ones before it off its inbox, the ACK of a SYN cookie that made the child too.
+func (c *tracked) awaitRecord() {
+	c.mu.Lock()
+	c.mu.Unlock() //nolint:staticcheck // it was all about waiting
 }
 
 // childrenAfterClose looks at the children that a listener's close has aborted.
