@@ -1,8 +1,6 @@
 package netstack
 
 import (
-	"context"
-	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +11,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
-	"appliance/netstack/link"
 	"appliance/tracer"
 )
 
@@ -23,14 +20,6 @@ type deaf struct{ queuedProtocol }
 // QueuePacket implements queuedProtocol.
 func (deaf) QueuePacket(stack.TransportEndpoint, stack.TransportEndpointID, *stack.PacketBuffer) {}
 
-// nowhere is a sink that does nothing.
-type nowhere struct{}
-
-func (nowhere) Start(tracer.Header) error  { return nil }
-func (nowhere) Write([]tracer.Event) error { return nil }
-func (nowhere) Close() error               { return nil }
-func (nowhere) Borrows() bool              { return true }
-
 // hookLab is a connection whose hooks a benchmark calls in gVisor's place.
 type hookLab struct {
 	c    *tracked
@@ -39,37 +28,8 @@ type hookLab struct {
 
 func newHookLab(b *testing.B, level tracer.Level) *hookLab {
 	b.Helper()
-	bus, err := tracer.NewBus(tracer.Header{}, tracer.BusOptions{}, nowhere{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	left, right := link.NewPipe(link.PipeOptions{})
-	addrs := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/24"), netip.MustParsePrefix("10.0.0.2/24")}
-	var stacks [2]*Stack
-	for i, end := range []*link.Pipe{left, right} {
-		if stacks[i], err = New(end, Options{Addresses: addrs[i : i+1], Recorder: bus, Level: level}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	ln, err := stacks[1].Listen("tcp", "10.0.0.2:9000")
-	if err != nil {
-		b.Fatal(err)
-	}
-	conn, err := stacks[0].DialTCP(context.Background(), netip.AddrPort{}, netip.MustParseAddrPort("10.0.0.2:9000"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	if _, err := ln.Accept(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		for _, c := range []interface{ Close() error }{stacks[0], stacks[1], bus} {
-			if err := c.Close(); err != nil {
-				b.Error(err)
-			}
-		}
-	})
-	return &hookLab{c: conn.rec, hook: &observedTCP{queuedProtocol: deaf{}, o: stacks[0].obs}}
+	conn, _ := connected(b, level)
+	return &hookLab{c: conn.rec, hook: &observedTCP{queuedProtocol: deaf{}, o: conn.rec.o}}
 }
 
 // packet is a segment of 1,448 bytes with the timestamps option, as the stack has it.
