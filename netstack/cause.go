@@ -231,7 +231,7 @@ func (c *tracked) deathCause(from tracer.State, via string) tracer.Cause {
 	}
 	switch who := whose(); who {
 	case actorTimer:
-		if t := c.o.firing.Load(); t != nil {
+		if t := c.o.firing.Load(); t != nil && t.canEnd(from) {
 			return t.cause(c)
 		}
 	case actorCall:
@@ -280,7 +280,7 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 		return c.segmentCause(c.current, from, tracer.Closed)
 	case k != nil:
 		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
-	case c.firing != nil && (!c.sentRST || c.firing.isTold):
+	case c.firing != nil && c.firing.canEnd(from) && (!c.sentRST || c.firing.isTold):
 		// A connection that a timer ends sends no RST: where one went out, the timer still
 		// waits for the endpoint's lock, and will find that it comes too late.
 		return c.firing.cause(c)

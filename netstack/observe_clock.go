@@ -218,6 +218,12 @@ func (t *timer) tell(c *tracked) uint64 {
 	return t.told
 }
 
+// canEnd tells whether a connection can end in a state by this timer: where our FIN is
+// acknowledged there is nothing to send again, and a segment came first.
+func (t *timer) canEnd(from tracer.State) bool {
+	return t.name != timerRetransmit || from != tracer.FinWait2 && from != tracer.TimeWait
+}
+
 // cause is the timer's part in a change of c's state. c.mu is held.
 func (t *timer) cause(c *tracked) tracer.Cause {
 	return tracer.Cause{Kind: tracer.CauseTimer, N: t.tell(c), What: t.name + " timer"}
