@@ -118,6 +118,21 @@ func TestBadClients(t *testing.T) {
 	}
 }
 
+// TestRefusedComesBack: a client that is refused may come back at once.
+func TestRefusedComesBack(t *testing.T) {
+	s := startServer(t, Server{})
+	refused := badClient{steps: []step{{0, goodCookie, ""}, {paramExchange, framed(`[1]`), ""}}}
+	good := Client{Params: Params{Bytes: 1 << 10}}
+	for range 50 {
+		conn := apptest.Dial(t, "tcp", s.Addr)
+		refused.play(t, s.Addr, conn)
+		refusedWith(t, conn)
+		if _, err := good.Run(apptest.Context(t), dial, s.Addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // play does the steps.
 func (c badClient) play(t *testing.T, addr string, conn net.Conn) {
 	t.Helper()

@@ -172,6 +172,7 @@ func (d *desk) serve(ctx context.Context, t *served) error {
 	}
 	t.unwatch()
 	t.ctl.stop()
+	last := d.release(t) // before the client is told the end: it may come back at once
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
@@ -185,7 +186,7 @@ func (d *desk) serve(ctx context.Context, t *served) error {
 	if t.t != nil {
 		t.t.abort()
 	}
-	if d.release(t) {
+	if last {
 		d.cancel()
 	}
 	return err
