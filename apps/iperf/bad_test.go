@@ -51,7 +51,7 @@ func badClients() []badClient {
 		return test(step{testRunning, string(rune(testEnd)), ""}, step{exchangeResults, text, ""})
 	}
 	return []badClient{
-		{"says nothing", nil, false, "read the cookie: nothing complete came from the peer for 100ms", 0},
+		{"says nothing", nil, false, "read the cookie: nothing complete came from the peer for 500ms", 0},
 		{"closes at once", nil, true, "read the cookie: the peer closed the control connection", 0},
 		{"half a cookie", []step{{0, goodCookie[:20], ""}}, false, "read the cookie: nothing complete came", 0},
 		{"half a cookie, and closes", []step{{0, goodCookie[:20], ""}}, true, "read the cookie: the peer closed", 0},
@@ -68,13 +68,13 @@ func badClients() []badClient {
 		{"a negative time", params(framed(`{"tcp":true,"parallel":1,"len":1,"time":-1}`)), false, "test duration too long", codeDuration},
 		{"many blocks", params(framed(`{"tcp":true,"blockcount":9223372036854775807}`)), false, "blocks: want at most", codeEndConditions},
 		{"two ends", params(framed(`{"tcp":true,"time":1,"num":1}`)), false, "only one test end condition", codeEndConditions},
-		{"no streams", params(framed(goodParams)), false, "0 of 1 streams came in 100ms", codeStreamAccept},
+		{"no streams", params(framed(goodParams)), false, "0 of 1 streams came in 500ms", codeStreamAccept},
 		{"closes before its streams", params(framed(goodParams)), true, "waiting for the streams: ", 0},
 		{"a state before its streams", with(step{paramExchange, framed(goodParams) + "\x7f", ""}), false, "waiting for the streams: the peer sent unknown state 127: is it iperf3?", codeMessage},
 		{"garbage in the test", test(step{testRunning, "\x63", ""}), false, "during the test: the peer sent unknown state 99: is it iperf3?", codeMessage},
 		{"closes in the test", test(step{testRunning, "", ""}), true, "during the test: the peer closed the control connection", 0},
 		{"leaves", test(step{testRunning, string(rune(clientTerminate)), ""}), false, "the other side ended the test", 0},
-		{"never ends", test(step{testRunning, "", ""}), false, "no TEST_END came 100ms after the end of the test", codeMessage},
+		{"never ends", test(step{testRunning, "", ""}), false, "no TEST_END came 500ms after the end of the test", codeMessage},
 		{"no results", end(""), false, "read the results: nothing complete came", codeRecvResults},
 		{"huge results", end("\x7f\xff\xff\xff"), false, "read the results: a length of 2147483647 bytes", codeRecvResults},
 		{"results of nothing", end(framed(`{}`)), false, "results of 0 streams: want 1", codeRecvResults},
@@ -232,7 +232,7 @@ func TestBadServers(t *testing.T) {
 	running := say(paramExchange, createStreams, testStart, testRunning)
 	results := running + afterEnd + say(exchangeResults)
 	for _, c := range []struct{ name, script, want string }{
-		{"says nothing", "", "waiting for PARAM_EXCHANGE: nothing complete came from the peer for 100ms"},
+		{"says nothing", "", "waiting for PARAM_EXCHANGE: nothing complete came from the peer for 500ms"},
 		{"is another kind of server", "SSH-2.0", "waiting for PARAM_EXCHANGE: the peer sent unknown state 83: is it iperf3?"},
 		{"is busy", say(accessDenied), ErrBusy.Error()},
 		{"stops", say(serverTerminate), ErrTerminated.Error()},

@@ -16,7 +16,7 @@ import (
 )
 
 // short is a Timeout for peers that never say what they should.
-const short = 100 * time.Millisecond
+const short = 500 * time.Millisecond
 
 // running is a server that runs, with what it said.
 type running struct {

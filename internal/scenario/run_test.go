@@ -158,7 +158,7 @@ func TestRealClock(t *testing.T) {
 // TestTimeout: a run on a real clock that does not end says, when its time is up, what it
 // waits for.
 func TestTimeout(t *testing.T) {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 500*time.Millisecond, errors.New("enough"))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 2*time.Second, errors.New("enough"))
 	defer cancel()
 	report, err := scenario.Run(ctx, scenario.Options{
 		Sequences: small(t), Names: []string{"stuck"}, Peers: []string{scenario.Self}, Families: []int{4},
@@ -177,7 +177,7 @@ func TestTimeout(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
-	time.AfterFunc(300*time.Millisecond, func() { cancel(errors.New("a signal")) })
+	time.AfterFunc(time.Second, func() { cancel(errors.New("a signal")) })
 	told := 0
 	report, err := scenario.Run(ctx, scenario.Options{
 		Sequences: small(t), Names: []string{"stuck"}, Peers: []string{scenario.Self},
