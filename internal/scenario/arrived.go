@@ -49,10 +49,6 @@ func (s *stage) taken(ctx context.Context, of *tracer.Event, sent uint32) error 
 	}
 }
 
-// lastWait is how long the run's end waits for Linux to take what was sent to it last.
-// What it then still lacks it need not get: a full queue may have dropped it.
-const lastWait = time.Second
-
 // allTaken waits until Linux has taken all that the appliance sent: a run that is over by
 // what the appliance did may not be by what that does to the other end.
 func (s *stage) allTaken(ctx context.Context) error {
@@ -62,25 +58,54 @@ func (s *stage) allTaken(ctx context.Context) error {
 	events, _ := s.journal.so()
 	last := map[netip.AddrPort]int{} // by Linux's end: of two connections the newer
 	for i := range events {
-		if b, ok := events[i].Body.(*tracer.Segment); ok && b.Dir == tracer.Out && events[i].Conn != 0 {
+		if sends(&events[i]) {
 			last[events[i].Remote] = i
 		}
 	}
+	return patiently(ctx, func(ctx context.Context) error {
+		for _, i := range last {
+			if err := s.takenLast(ctx, events[:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// takenLast waits until Linux has taken the last of events, where that is a segment that
+// the appliance sent.
+func (s *stage) takenLast(ctx context.Context, events []tracer.Event) error {
+	if len(events) == 0 || !sends(&events[len(events)-1]) {
+		return nil
+	}
+	sent, more := sentBy(events)
+	if !more {
+		return nil // a half-open connection, of which Linux keeps no count
+	}
+	return s.taken(ctx, &events[len(events)-1], sent)
+}
+
+// sends tells whether an event is a connection's outbound segment.
+func sends(e *tracer.Event) bool {
+	b, ok := e.Body.(*tracer.Segment)
+	return ok && b.Dir == tracer.Out && e.Conn != 0
+}
+
+// lastWait is how long to wait for Linux to take what was sent to it last. What it then
+// still lacks it need not get: a full queue may have dropped it.
+const lastWait = time.Second
+
+var errLastWait = errors.New("not all that was sent has come")
+
+// patiently lets wait go on until lastWait is over.
+func patiently(ctx context.Context, wait func(context.Context) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, lastWait, errLastWait)
 	defer cancel()
-	for _, i := range last {
-		sent, data := sentBy(events[:i+1])
-		if !data {
-			continue // a half-open connection, of which Linux keeps no count
-		}
-		if err := s.taken(ctx, &events[i], sent); err != nil && !errors.Is(err, errLastWait) {
-			return err
-		}
+	if err := wait(ctx); !errors.Is(err, errLastWait) {
+		return err
 	}
 	return nil
 }
-
-var errLastWait = errors.New("not all that was sent has come")
 
 // sentWith is the segment that w waits for, and how many of its connection's segments the
 // sender's peer has got once it has that one: those that are lost on the way do not count,

@@ -78,6 +78,48 @@ func TestArrived(t *testing.T) {
 	}
 }
 
+// TestWaitInferred: a state of Linux's end is waited for until the kernel has the segment that
+// makes it, not only until the appliance has sent that.
+func TestWaitInferred(t *testing.T) {
+	local, remote := netip.MustParseAddrPort("192.168.12.1:40000"), netip.MustParseAddrPort("192.168.12.53:9000")
+	segment := func(n uint64, dir tracer.Direction, flags tracer.Flags, seq, ack uint32) tracer.Event {
+		return tracer.Event{N: n, Stack: clientStack, Conn: 1, Local: local, Remote: remote, Body: &tracer.Segment{
+			Dir: dir, Flags: flags, Seq: seq, Ack: ack, RelSeq: seq, RelAck: ack, Win: 1000,
+		}}
+	}
+	handshake := []tracer.Event{
+		segment(3, tracer.Out, tracer.SYN, 0, 0), segment(5, tracer.In, tracer.SYN|tracer.ACK, 0, 1),
+		segment(7, tracer.Out, tracer.ACK, 1, 1), segment(8, tracer.Out, tracer.ACK|tracer.PSH, 1, 1),
+	}
+	for _, c := range []struct {
+		state tracer.State
+		took  []uint32 // what Linux says, one time after the other
+		asked int
+	}{
+		{tracer.Established, []uint32{2}, 1},
+		{tracer.Established, []uint32{0, 0, 2}, 3},
+		{tracer.SynReceived, nil, 0}, // half-open: there is no count
+	} {
+		asked := 0
+		s := &stage{
+			players: sequence.Players{sequence.Client: sequence.Stack, sequence.Server: sequence.Linux},
+			run:     &sequence.Run{}, names: newNames(func() {}), journal: newJournal(),
+			took: func(at, of netip.AddrPort) (uint32, bool, error) {
+				if at != remote || of != local {
+					t.Errorf("asked for %s – %s", at, of)
+				}
+				asked++
+				return c.took[asked-1], true, nil
+			},
+		}
+		_ = s.journal.Write(handshake)
+		err := (&program{stage: s, end: sequence.Client}).wait(t.Context(), &sequence.Step{Do: sequence.Wait, End: sequence.Server, State: c.state})
+		if err != nil || asked != c.asked {
+			t.Errorf("%s: asked %d times, want %d; error %v", c.state, asked, c.asked, err)
+		}
+	}
+}
+
 // TestAllTaken: at a run's end Linux has what each connection sent last, and what it will
 // never get is not waited for without end.
 func TestAllTaken(t *testing.T) {

@@ -36,7 +36,6 @@ func (s *stage) traced(e sequence.End) bool { return s.players[e] == sequence.St
 
 // wait waits for a state, a segment, or rest.
 func (p *program) wait(ctx context.Context, s *sequence.Step) error {
-	var seen func([]tracer.Event) bool
 	switch {
 	case s.Label != "":
 		w, err := p.waitFor(s.Label)
@@ -50,12 +49,31 @@ func (p *program) wait(ctx context.Context, s *sequence.Step) error {
 	case s.End == "":
 		return p.clock.rest(ctx)
 	case p.traced(s.End):
-		seen = func(events []tracer.Event) bool { return p.inState(events, s, p.stackOf(s.End)) }
+		return p.journal.await(ctx, func(events []tracer.Event) bool { return p.change(events, s, p.stackOf(s.End)) >= 0 })
 	default:
-		w := &inferredWait{infer: infer.New(p.inferring(s.End))}
-		seen = func(events []tracer.Event) bool { return p.inState(w.changes(events), s, "") }
+		return p.waitInferred(ctx, s)
 	}
-	return p.journal.await(ctx, seen)
+}
+
+// waitInferred waits for a state of an end that is not traced, and until Linux has taken the
+// segment that put it there: the appliance had only sent it.
+func (p *program) waitInferred(ctx context.Context, s *sequence.Step) error {
+	w := &inferredWait{infer: infer.New(p.inferring(s.End))}
+	var until []tracer.Event
+	err := p.journal.await(ctx, func(events []tracer.Event) bool {
+		changes := w.changes(events)
+		i := p.change(changes, s, "")
+		if i < 0 {
+			return false
+		}
+		by := changes[i].Body.(*tracer.StateChange).Cause.N
+		until = events[:1+slices.IndexFunc(events, func(e tracer.Event) bool { return e.N == by })]
+		return true
+	})
+	if err != nil || p.took == nil || p.players[s.End] != sequence.Linux {
+		return err
+	}
+	return patiently(ctx, func(ctx context.Context) error { return p.takenLast(ctx, until) })
 }
 
 // inferring are the options to infer the states of an end that is not traced.
@@ -84,10 +102,10 @@ func (w *inferredWait) changes(events []tracer.Event) []tracer.Event {
 	return w.found
 }
 
-// inState tells whether the end has been in the state that the step waits for. stack is
-// "" where all events are the end's.
-func (p *program) inState(events []tracer.Event, s *sequence.Step, stack string) bool {
-	return slices.ContainsFunc(events, func(e tracer.Event) bool {
+// change finds the end's change to the state that the step waits for; -1 where there is none.
+// stack is "" where all events are the end's.
+func (p *program) change(events []tracer.Event, s *sequence.Step, stack string) int {
+	return slices.IndexFunc(events, func(e tracer.Event) bool {
 		c, ok := e.Body.(*tracer.StateChange)
 		return ok && c.To == s.State && (stack == "" || e.Stack == stack) && p.names.has(s.Conn, s.End, &e)
 	})
