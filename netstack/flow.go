@@ -360,7 +360,7 @@ func (f *flow) ackNotes(s *segment, body *tracer.Segment, own, other *half, why 
 		return onlyKeepalive
 	case other.hasAck && other.win == 0 && s.seq == other.ack-1: // Linux's probe has no byte
 		return onlyWindowProbe
-	case s.dir == tracer.In && own.isLast(s.seq) && s.ack == own.ack && !own.overtook(s):
+	case (s.dir == tracer.In || f.joins) && own.isLast(s.seq) && s.ack == own.ack && !own.overtook(s): // f.joins: nobody tells its timers
 		return onlyKeepalive
 	case s.ack != own.ack:
 		return nil

@@ -36,6 +36,32 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
+// TestKeepaliveSent: what an end sends is its keepalive timer's, or in a capture what looks so.
+func TestKeepaliveSent(t *testing.T) {
+	for _, c := range []struct {
+		captured bool
+		why      string
+		want     []string
+	}{
+		{true, "", []string{noteKeepalive}},
+		{false, timerKeepalive, []string{noteKeepalive}},
+		{false, "", nil},
+	} {
+		f := flow{joins: c.captured}
+		tell := func(s segment, why string) []string {
+			var body tracer.Segment
+			s.ok, s.dir, s.win = true, tracer.Out, 1000
+			f.tell(&s, &body, why)
+			return body.Notes
+		}
+		tell(segment{flags: tracer.SYN, seq: 100}, "")
+		tell(segment{flags: tracer.ACK, seq: 101, ack: 500}, "")
+		if got := tell(segment{flags: tracer.ACK, seq: 100, ack: 500}, c.why); !slices.Equal(got, c.want) {
+			t.Errorf("captured %t, timer %q: notes %q, want %q", c.captured, c.why, got, c.want)
+		}
+	}
+}
+
 // TestReached: the probe of an earlier connection of the same ends is not taken for one's own.
 func TestReached(t *testing.T) {
 	for name, tc := range map[string]struct {
