@@ -31,7 +31,7 @@ type Filter struct {
 	// first.
 	Notes []string
 	// Since and Until bound the time since the trace started, both included; Until holds
-	// where HasUntil says so.
+	// where HasUntil says so, Since where it is above 0.
 	Since, Until time.Duration
 	HasUntil     bool
 }
@@ -143,7 +143,7 @@ func (s *Selector) track(e *tracer.Event) {
 // passes tells whether e passes every field but Conns.
 func (s *Selector) passes(e *tracer.Event) bool {
 	f := &s.f
-	if e.T < f.Since || s.Past(e) {
+	if f.Since > 0 && e.T < f.Since || s.Past(e) {
 		return false
 	}
 	if _, lost := e.Body.(*tracer.Lost); lost {

@@ -67,7 +67,7 @@ func naive(f Filter, events []tracer.Event, i int) (passes, wanted bool) {
 		}
 	default:
 	}
-	in := e.T >= f.Since && (!f.HasUntil || e.T <= f.Until)
+	in := (f.Since == 0 || e.T >= f.Since) && (!f.HasUntil || e.T <= f.Until)
 	typed := oneOf(len(f.Types), func(k int) bool { return f.Types[k] == e.Body.Type() })
 	if e.Body.Type() == tracer.TypeLost {
 		return in && typed, true
@@ -166,6 +166,15 @@ func TestSelectIsTheNaiveFilter(t *testing.T) {
 			t.Fatalf("%+v (-want +got):\n%s", f, diff)
 		}
 	})
+}
+
+// TestBeforeTheStart: without a bound nothing is left out, not even what a damaged clock has
+// put before the trace's start.
+func TestBeforeTheStart(t *testing.T) {
+	early := []tracer.Event{{N: 1, T: -time.Millisecond, Conn: 1, Stack: "server", Body: &tracer.Segment{}}}
+	if got := shown(Filter{}, early); len(got) != 1 {
+		t.Errorf("shown: %v", got)
+	}
 }
 
 // TestShowsTheSYN: a connection's story begins with the segment that began it, and has the
