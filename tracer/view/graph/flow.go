@@ -28,6 +28,7 @@ const (
 	fresh   kind = iota
 	late         // out of order, as the receiver saw it
 	probe        // a window probe or keep-alive
+	copied       // a duplicate that the impairment made of it: the sender sent it once
 	repeat       // a retransmission
 	numKind = int(repeat) + 1
 )
@@ -166,7 +167,8 @@ type gather struct {
 	*flow
 	dir  tracer.Direction
 	isn  unwrapper
-	high int64 // the number after the highest seen
+	high int64  // the number after the highest seen
+	seen ranges // what was seen, dropped or not
 }
 
 // findISN learns from which number the direction counts.
@@ -215,24 +217,36 @@ func (g *gather) add(list []seg, e *tracer.Event, b *tracer.Segment) []seg {
 	}
 	s.kind = g.kindOf(b, &s)
 	g.high = max(g.high, s.to)
+	g.seen.add(s.from, s.to)
 	return append(list, s)
 }
 
-// kindOf tells a segment's kind by its notes; where the trace has none (its writer did not
-// know), a segment that shows the sender nothing new is a retransmission.
+// kindOf tells a segment's kind by its notes; where these do not know, as of what comes
+// after the link dropped it, a segment that bears nothing new is a retransmission.
 func (g *gather) kindOf(b *tracer.Segment, s *seg) kind {
 	switch {
+	case noted(b, "duplicate"): // the stack takes it for a retransmission, and notes that too
+		return copied
 	case noted(b, "retransmission"):
 		return repeat
 	case noted(b, "window-probe"), noted(b, "keepalive"):
 		return probe
+	case g.again(b.Dir, s):
+		return repeat
 	case noted(b, "out-of-order") && b.Dir == tracer.In:
 		return late
-	case b.Dir == tracer.Out && s.to <= g.high && s.to > s.from:
-		return repeat
 	default:
 		return fresh
 	}
+}
+
+// again tells whether a segment bears nothing new. A sender sends in order; to its receiver
+// what lies below the highest may come for the first time.
+func (g *gather) again(dir tracer.Direction, s *seg) bool {
+	if dir == tracer.Out {
+		return s.to <= g.high && s.to > s.from
+	}
+	return g.seen.cover(s.from, s.to)
 }
 
 // ack appends a segment of the other direction as an acknowledgment of this one's data.
@@ -297,10 +311,12 @@ func (f *flow) findLost(t *view.Trace, to *view.Conn, isn *unwrapper) {
 	}
 }
 
-// payload is how many bytes of data the flow's segments have, with repeats.
+// payload is how many bytes of data were sent, with repeats.
 func payload(segs []seg) (n int64) {
 	for i := range segs {
-		n += int64(segs[i].len)
+		if segs[i].kind != copied {
+			n += int64(segs[i].len)
+		}
 	}
 	return n
 }

@@ -193,8 +193,8 @@ func (p *page) clock(kinds []Kind) {
 	for _, k := range kinds {
 		list = append(list, p.points(k)...)
 	}
-	if len(list) == 0 {
-		list = p.points(Sequence)
+	if len(list) == 0 { // of the direction there is nothing: the other one gives the axis
+		list = p.points(Throughput)
 	}
 	lo, hi := list[0].at, list[0].at
 	for _, q := range list {

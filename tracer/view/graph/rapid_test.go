@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"io"
 	"math"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -105,4 +107,74 @@ func TestAnyTrace(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAnySubset: of whatever is left of a trace, each kind of graph is drawn both ways, or an
+// error says why not.
+func TestAnySubset(t *testing.T) {
+	files, err := filepath.Glob(traces + "/*.jsonl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d traces, %v", len(files), err)
+	}
+	all := map[string][]tracer.Event{}
+	for _, path := range files {
+		all[path] = load(t, path).Events
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		trace := view.New(tracer.Header{}, subset(t, all[rapid.SampledFrom(files).Draw(t, "file")]))
+		for _, c := range trace.Conns {
+			if c.Listener || c.UDP {
+				continue
+			}
+			for _, dir := range []tracer.Direction{"", tracer.Out, tracer.In} {
+				for _, kinds := range [][]Kind{nil, {Sequence}, {Window}, {RTT}, {Throughput}} {
+					checkDrawn(t, trace, c, Options{Dir: dir, Kinds: kinds})
+				}
+			}
+		}
+	})
+}
+
+// checkDrawn holds that there is a picture that is whole, or an error where there is nothing.
+func checkDrawn(t *rapid.T, trace *view.Trace, c *view.Conn, o Options) {
+	f := choose(trace, c, o.Dir)
+	if len(f.segs)+len(f.acks)+len(f.back) == 0 {
+		if err := SVG(io.Discard, trace, c, o); err == nil {
+			t.Errorf("%s, %+v: a picture of nothing", c.Name(), o)
+		}
+		return
+	}
+	p, _ := svgOf(t, trace, c, o)
+	for _, problem := range p.Problems(nil) {
+		t.Errorf("%s, %+v: %s", c.Name(), o, problem)
+	}
+}
+
+// subset draws what a filter, an end of the trace or mere chance leaves of its events.
+func subset(t *rapid.T, events []tracer.Event) []tracer.Event {
+	flagged := func(flags tracer.Flags) func(*tracer.Segment) bool {
+		return func(b *tracer.Segment) bool { return b.Flags == flags }
+	}
+	going := func(dir tracer.Direction) func(*tracer.Segment) bool {
+		return func(b *tracer.Segment) bool { return b.Dir == dir }
+	}
+	passes := map[string]func(*tracer.Segment) bool{
+		"all":      func(*tracer.Segment) bool { return true },
+		"out":      going(tracer.Out),
+		"in":       going(tracer.In),
+		"SYNs":     flagged(tracer.SYN),
+		"SYN-ACKs": flagged(tracer.SYN | tracer.ACK),
+	}
+	pass := passes[rapid.SampledFrom([]string{"all", "out", "in", "SYNs", "SYN-ACKs"}).Draw(t, "segments")]
+	onlySegments := rapid.Bool().Draw(t, "only segments")
+	oneIn := rapid.SampledFrom([]int{0, 2, 4, 16}).Draw(t, "lost of")
+	var left []tracer.Event
+	for _, e := range events[:rapid.IntRange(1, len(events)).Draw(t, "cut off after")] {
+		b, ok := e.Body.(*tracer.Segment)
+		if ok && !pass(b) || !ok && onlySegments || oneIn > 0 && rapid.IntRange(1, oneIn).Draw(t, "lost") == 1 {
+			continue
+		}
+		left = append(left, e)
+	}
+	return left
 }

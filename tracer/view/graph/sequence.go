@@ -22,6 +22,10 @@ func (p *page) chart(k Kind, y, h float64) float64 {
 	case Throughput:
 		c = p.throughput()
 	}
+	if c.nothing == "" && len(p.points(k)) == 0 {
+		c.legend, c.draw = nil, nil
+		c.nothing = p.lang.T("nothing to draw: no data went this way, and no ACK of any came back")
+	}
 	if c.nothing != "" {
 		h = 80
 	}
@@ -78,6 +82,7 @@ func (p *page) sequence() chart {
 	c.add(has[repeat], draw.Repeat, asBar, p.lang.T("retransmission (R)"))
 	c.add(has[late], draw.Call, asBar, p.lang.T("out of order"))
 	c.add(has[probe], draw.Timer, asBar, p.lang.T("window probe, keep-alive (P)"))
+	c.add(has[copied], draw.Muted, asBar, p.lang.T("duplicate made by the link"))
 	c.add(lost, draw.Bad, asCross, p.lang.T("lost"))
 	c.add(len(p.acks) > 0, draw.Reply, asLine, p.lang.T("acknowledged"))
 	c.add(dup, draw.Reply, asTick, p.lang.T("duplicate ACK"))
@@ -251,6 +256,7 @@ func (p *plot) segments() {
 		}
 		bars[s.kind] = append(bars[s.kind], b)
 	}
+	p.bars(merge(bars[copied]), draw.Muted, 1.8)
 	p.bars(merge(bars[fresh]), draw.Sent, 1.8)
 	p.bars(merge(bars[late]), draw.Call, 1.8)
 	p.bars(bars[probe], draw.Timer, 2.4)

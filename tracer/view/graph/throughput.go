@@ -24,7 +24,7 @@ func (p *page) rate(segs []seg, long float64) rates {
 	r := rates{make([]float64, n), make([]float64, n)}
 	for i := range segs {
 		s := &segs[i]
-		if s.len == 0 {
+		if s.len == 0 || s.kind == copied {
 			continue
 		}
 		at := p.since(s.at)

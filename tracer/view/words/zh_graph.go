@@ -13,6 +13,7 @@ var zhGraph = map[string]string{
 	"retransmission (R)":             "重传 (R)",
 	"out of order":                   "乱序",
 	"window probe, keep-alive (P)":   "窗口探测、保活 (P)",
+	"duplicate made by the link":     "链路产生的副本",
 	"lost":                           "丢失",
 	"lost: %s":                       "丢失：%s",
 	"acknowledged":                   "已确认",
@@ -24,6 +25,7 @@ var zhGraph = map[string]string{
 	"#%d at %s: %s":                  "#%d,%s:%s",
 	"%d segments from #%d at %s: %s": "%d 个报文段，自 #%d 起，%s：%s",
 	"the timer %s fired at %s":       "计时器 %s 到期，%s",
+	"nothing to draw: no data went this way, and no ACK of any came back": "没有可画的内容：这个方向没有数据，也没有对数据的确认",
 
 	"bytes":                          "字节",
 	"fast recovery":                  "快速恢复",
