@@ -153,6 +153,54 @@ func TestRotationFails(t *testing.T) {
 	}
 }
 
+// TestTaken: what another writes is neither emptied nor written into, under whatever name.
+func TestTaken(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "x.jsonl"), filepath.Join(dir, "y.jsonl")
+	if err := os.Symlink(path, other); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(path, Options{Size: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(when string) {
+		t.Helper()
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{path, other} {
+			if _, err := Create(p, Options{}); err == nil || !strings.Contains(err.Error(), "another program writes it: end that one first") {
+				t.Errorf("%s, %s: %v", when, p, err)
+			}
+		}
+		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+			t.Errorf("%s: %q was there, and now %q, %v", when, before, after, err)
+		}
+	}
+	put(t, f, 0, 2)
+	refused("in the middle")
+	if err := f.Next(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, f, 2, 1)
+	refused("after a rotation")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Create(other, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Size() != 0 {
+		t.Errorf("not emptied: %v, %v", st, err)
+	}
+}
+
 func fifo(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "live.pcapng")

@@ -35,13 +35,14 @@ func (o Options) complete() Options {
 }
 
 const (
-	flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	flags = os.O_WRONLY | os.O_CREATE
 	mode  = 0o644 // a trace is for others to read
 )
 
 var (
 	errSpecial  = errors.New("no regular file: it cannot be followed by another")
 	errNoReader = errors.New("a FIFO that nobody reads")
+	errTaken    = errors.New("another program writes it")
 )
 
 // open opens a file to be written from its start.
@@ -55,7 +56,26 @@ func open(path string, o Options) (*os.File, error) {
 	case err == nil && st.Mode()&fs.ModeNamedPipe != 0:
 		return openFIFO(path, o)
 	}
-	return os.OpenFile(path, flags, mode) //nolint:gosec // the user names the file
+	return openFile(path, flags)
+}
+
+// openFile opens a file that no other program writes, and empties it.
+func openFile(path string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, flags, mode) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && st.Mode().IsRegular() {
+		if err = lock(f); err == nil {
+			err = f.Truncate(0)
+		}
+	}
+	if err != nil {
+		_ = f.Close() // nothing was written
+		return nil, err
+	}
+	return f, nil
 }
 
 // openFIFO opens a FIFO, when somebody reads it.

@@ -30,7 +30,7 @@ func (f *File) Next() error {
 	var next *os.File
 	if err == nil {
 		// O_EXCL: what stands there now is somebody else's.
-		next, err = os.OpenFile(f.path, flags|os.O_EXCL, mode)
+		next, err = openFile(f.path, flags|os.O_EXCL)
 	}
 	if err != nil {
 		f.failed = true
