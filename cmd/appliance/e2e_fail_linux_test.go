@@ -302,7 +302,7 @@ func TestSecondSignal(t *testing.T) {
 			p.await(t, &p.stdout, "ESTABLISHED → FIN-WAIT-1")
 			p.signal(t, syscall.SIGTERM)
 			p.wait(t).want(t, 0, "→ CLOSED +by stack closed", "^appliance: connections: 0 opened, 1 accepted")
-			wantMatch(t, p.cmd.Args, "standard error", p.all(), "^appliance: frames: [1-9][0-9]* in .*, 0 dropped in, 0 dropped out$")
+			wantMatch(t, p.cmd.Args, "standard error", p.all(), "^appliance: frames: [1-9][0-9]* in .*; lost at the device: 0 in, 0 out$")
 			if after := features(); after != before {
 				t.Errorf("the features of eth0 were\n%s\nand are\n%s", before, after)
 			}

@@ -139,7 +139,7 @@ func (a *Appliance) connect(ctx context.Context, c config.App) error {
 		defer a.clients.Done()
 		err := app.Client(ctx, dialer(from), c.Connect.String(), env)
 		if err != nil && !errors.Is(err, context.Canceled) {
-			a.fail(fmt.Errorf("%s: %w", c.Name, err))
+			a.fail(fmt.Errorf("%s: %w", c.Name, advised(err)))
 		}
 	}()
 	return nil
