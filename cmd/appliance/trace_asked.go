@@ -36,7 +36,7 @@ const (
 var packetNotes = []string{
 	"retransmission", "fast-retransmit", "tail-loss-probe", "dup-ack", "out-of-order", "zero-window",
 	"window-probe", "window-update", "keepalive", "challenge-ack", "piggyback", "syn-cookie", "dropped",
-	"delayed", "duplicate", "duplicated", "reordered", "corrupted",
+	"delayed", "duplicate", "duplicated", "reordered", "corrupted", "rule",
 }
 
 // newAsked returns what is asked for: conns, and what the flags --stack and --note say. A note

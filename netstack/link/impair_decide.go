@@ -67,10 +67,14 @@ func (d *decider) decide(p *packet, fired []*Rule, queued int) Verdict {
 	r := d.draw(p.tcp)
 	v := Verdict{flow: p.flow}
 	delay := d.Delay + time.Duration(r.jitter*float64(d.Jitter))
-	var labels []string
+	var labels, names []string
 	for _, rule := range fired {
 		labels = append(labels, rule.label())
 		v.Rule = strings.Join(labels, "; ")
+		if rule.Name != "" {
+			names = append(names, rule.Name)
+			v.named = strings.Join(names, "; ")
+		}
 		switch rule.Action {
 		case Drop:
 			return Verdict{Drop: `impairment: rule "` + rule.label() + `"`, Rule: v.Rule, flow: p.flow}

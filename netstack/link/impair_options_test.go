@@ -78,6 +78,8 @@ func TestVerdictNotes(t *testing.T) {
 		{Verdict{Delay: 20 * time.Millisecond}, []string{"delayed 20ms"}},
 		{Verdict{Delay: 20*time.Millisecond + 123456}, []string{"delayed 20.123ms"}},
 		{Verdict{Delay: 40}, []string{"delayed 40ns"}},
+		{Verdict{named: "idle"}, nil},
+		{Verdict{Delay: time.Second, named: "late; later"}, []string{"delayed 1s", `rule "late; later"`}},
 		{Verdict{Copies: 3, Reorder: true, Corrupt: true}, []string{"duplicated 3 times", "reordered", "corrupted"}},
 	} {
 		if got := tt.v.Notes(); !slices.Equal(got, tt.want) {

@@ -32,6 +32,7 @@ type Verdict struct {
 	// Rule names the rules that acted, with "; " between; "" when none did.
 	Rule string
 
+	named    string              // the names of those of them that were given one
 	exempt   bool                // not subject to impairment; overtakes what is held
 	planned  bool                // due holds
 	due      tcpip.MonotonicTime // when it may go
@@ -48,8 +49,8 @@ func (v Verdict) Zero() bool {
 }
 
 // Notes returns what is done, for the trace: "delayed 20ms", "duplicated",
-// "duplicate" (for a copy), "reordered", "corrupted". It is nil for a packet that
-// is discarded: Drop tells that.
+// "duplicate" (for a copy), "reordered", "corrupted", and the rules that were given a
+// name: `rule "late"`. It is nil for a packet that is discarded: Drop tells that.
 func (v Verdict) Notes() []string {
 	if v.Drop != "" {
 		return nil
@@ -75,6 +76,9 @@ func (v Verdict) Notes() []string {
 	}
 	if v.Corrupt {
 		notes = append(notes, "corrupted")
+	}
+	if v.named != "" && len(notes) > 0 { // a rule may have found nothing to do
+		notes = append(notes, `rule "`+v.named+`"`)
 	}
 	return notes
 }
