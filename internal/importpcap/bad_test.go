@@ -97,6 +97,8 @@ func FuzzImport(f *testing.F) {
 	f.Add(pcapOf(layers.LinkTypeRaw, packets(wire{}, hello[:2])...)) // short ones: what is found is made smaller, which takes long
 	f.Add(pcapngOf(layers.LinkTypeEthernet, wrap(packets(wire{v6: true}, hello[:1]), func(ip []byte) []byte { return ether(ip, 3) })...))
 	f.Add(pcapngOf(layers.LinkTypeLinuxSLL2, []byte("\x08\x00"+strings.Repeat("\x00", 60))))
+	f.Add(snapped(44, layers.LinkTypeRaw, packets(wire{options: true}, hello[:2])...))
+	f.Add(snapped(70, layers.LinkTypeRaw, extended(wire{v6: true, options: true}.ip(hello[0]), 0, hopByHop)))
 	f.Add(pack(pcapOf(layers.LinkTypeNull, []byte("\x02\x00\x00\x00E"))))
 	f.Fuzz(func(t *testing.T, file []byte) {
 		sink := &tracertest.Sink{}

@@ -10,9 +10,11 @@
 // documentation has the list.
 //
 // What is no TCP is passed over and counted, and so are fragments of IP and packets of which
-// too little was captured to read their headers. A packet that was cut off behind them
-// counts with its whole length. A connection that was open before the first packet has no
-// relative numbers, and no states before there is evidence of them.
+// too little was captured: of a TCP header the first 20 bytes must be there. A segment that
+// was cut off behind them counts with its whole length and has the options that are there
+// whole; where a SYN's window scale is not, windows are told as they stand in the headers.
+// A connection that was open before the first packet has no relative numbers, and no states
+// before there is evidence of them.
 //
 // A file is read once and as it comes; the memory that it takes grows with the number of
 // pairs of sockets in it (some 6 KB each), not with its length. [capture.Stream] says what it

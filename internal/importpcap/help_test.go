@@ -21,11 +21,13 @@ var start = time.Date(2026, 11, 20, 21, 6, 0, 123456000, time.UTC)
 
 // wire makes the IP packets of a connection of A's (port 40000) to B (port 9000).
 type wire struct {
-	v6   bool
-	port uint16 // A's, where it is not 40000
+	v6      bool
+	port    uint16 // A's, where it is not 40000
+	options bool   // TCP's, as Linux has them
 }
 
-// packet is one of a table's: who sent it, its flags ("S", "SA", "F", …), numbers and payload.
+// packet is one of a table's: who sent it, its flags ("S", "SA", "F", …; "K" for a SACK block,
+// where there are options), numbers and payload.
 type packet struct {
 	from     string
 	flags    string
@@ -49,10 +51,41 @@ func (w wire) ip(p packet) []byte {
 	payload := gopacket.Payload(bytes.Repeat([]byte("x"), p.len))
 	if w.v6 {
 		ip := &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP, SrcIP: a, DstIP: b}
-		return serialize(ip, tcpOf(p, ip, src, dst), payload)
+		return serialize(ip, w.tcp(p, ip, src, dst), payload)
 	}
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: a, DstIP: b}
-	return serialize(ip, tcpOf(p, ip, src, dst), payload)
+	return serialize(ip, w.tcp(p, ip, src, dst), payload)
+}
+
+// tcp is a packet's TCP header, with its options.
+func (w wire) tcp(p packet, ip gopacket.NetworkLayer, src, dst uint16) *layers.TCP {
+	tcp := tcpOf(p, ip, src, dst)
+	if w.options {
+		tcp.Options = optionsOf(p)
+	}
+	return tcp
+}
+
+// optionsOf are a packet's options, in the order and with the padding that Linux gives them.
+func optionsOf(p packet) []layers.TCPOption {
+	be := binary.BigEndian
+	nop := layers.TCPOption{OptionType: layers.TCPOptionKindNop, OptionLength: 1}
+	ts := layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: be.AppendUint32(be.AppendUint32(nil, p.seq+7), p.ack)}
+	if strings.Contains(p.flags, "S") {
+		return []layers.TCPOption{
+			{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}},
+			{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2},
+			ts,
+			nop,
+			{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{7}},
+		}
+	}
+	all := []layers.TCPOption{nop, nop, ts}
+	if strings.Contains(p.flags, "K") {
+		block := be.AppendUint32(be.AppendUint32(nil, p.ack+10), p.ack+20)
+		all = append(all, nop, nop, layers.TCPOption{OptionType: layers.TCPOptionKindSACK, OptionLength: 10, OptionData: block})
+	}
+	return all
 }
 
 // tcpOf is a packet's TCP header.
@@ -125,15 +158,19 @@ func protoOf(ip []byte) uint16 {
 }
 
 // pcapOf makes a file by gopacket's writer, a packet a millisecond.
-func pcapOf(link layers.LinkType, data ...[]byte) []byte {
+func pcapOf(link layers.LinkType, data ...[]byte) []byte { return snapped(262144, link, data...) }
+
+// snapped is pcapOf with a snapshot length.
+func snapped(snaplen int, link layers.LinkType, data ...[]byte) []byte {
 	var buf bytes.Buffer
 	w := pcapgo.NewWriterNanos(&buf)
-	if err := w.WriteFileHeader(262144, link); err != nil {
+	if err := w.WriteFileHeader(uint32(snaplen), link); err != nil { //nolint:gosec // small
 		panic(err)
 	}
 	for i, d := range data {
-		ci := gopacket.CaptureInfo{Timestamp: start.Add(time.Duration(i) * time.Millisecond), CaptureLength: len(d), Length: len(d)}
-		if err := w.WritePacket(ci, d); err != nil {
+		kept := d[:min(len(d), snaplen)]
+		ci := gopacket.CaptureInfo{Timestamp: start.Add(time.Duration(i) * time.Millisecond), CaptureLength: len(kept), Length: len(d)}
+		if err := w.WritePacket(ci, kept); err != nil {
 			panic(err)
 		}
 	}

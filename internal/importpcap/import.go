@@ -31,7 +31,8 @@ type Summary struct {
 	Packets  uint64 // all that the file has
 	Segments uint64 // of TCP, those that are in the trace
 	Events   uint64
-	// Cut is how many segments were captured without their end: their length is known.
+	// Cut is how many segments were captured without their end: their length is known, their
+	// options are those that were captured whole.
 	Cut uint64
 	// Skipped is how many packets are not in the trace, by the reason.
 	Skipped map[string]uint64
@@ -134,21 +135,26 @@ func (m *importer) packet(p packet) {
 	if p.link != linkEthernet {
 		m.buf = frame
 	}
+	missing := p.length - len(p.data)
+	cut := missing > 0
 	if !ok {
-		m.sum.Skipped[skipShort]++
+		m.sum.Skipped[shortOf(cut)]++
 		return
 	}
-	mend(frame)
+	mend(frame, missing)
+	if cut {
+		frame = fillOptions(frame)
+	}
 	got, ok, err := m.stream.Add(capture.Frame{T: m.time(p.at), Data: frame})
 	switch {
 	case err != nil:
 	case !ok:
-		m.sum.Skipped[reasonOf(frame)]++
+		m.sum.Skipped[reasonOf(frame, cut)]++
 	case !got.TCP:
 		m.sum.Skipped[skipNotTCP]++
 	default:
 		m.sum.Segments++
-		if p.length > len(p.data) {
+		if cut {
 			m.sum.Cut++
 		}
 	}

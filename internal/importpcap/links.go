@@ -39,8 +39,8 @@ const (
 )
 
 // frame returns a packet as an Ethernet frame, which may be the packet itself or dst, which
-// it grows. ok is false where the packet is shorter than its link's header, or of a protocol
-// that has no EtherType.
+// it grows. ok is false where the packet is shorter than its link's header. A protocol that
+// has no EtherType becomes 0.
 func (l linkType) frame(dst, data []byte) (frame []byte, ok bool) {
 	proto, header := uint16(0), 0
 	switch l {
@@ -49,7 +49,7 @@ func (l linkType) frame(dst, data []byte) (frame []byte, ok bool) {
 	case linkNull, linkLoop:
 		proto, header = familyOf(data), 4
 	case linkRaw, linkRawBSD, linkRawOpen, linkIPv4, linkIPv6:
-		proto = versionOf(data)
+		proto = versionOf(data) // which is in the first byte
 	case linkSLL:
 		if header = 16; len(data) >= header {
 			proto = binary.BigEndian.Uint16(data[14:])
@@ -59,7 +59,7 @@ func (l linkType) frame(dst, data []byte) (frame []byte, ok bool) {
 			proto = binary.BigEndian.Uint16(data)
 		}
 	}
-	if proto == 0 || len(data) < header {
+	if len(data) < max(header, 1) {
 		return dst[:0], false
 	}
 	var addresses [ethernet - 2]byte
@@ -98,61 +98,4 @@ func familyOf(data []byte) uint16 {
 		}
 	}
 	return 0
-}
-
-// ipOf returns the IP packet in a frame, behind what VLAN tags there are, and its EtherType.
-func ipOf(frame []byte) (proto uint16, ip []byte) {
-	at := ethernet
-	for len(frame) >= at {
-		proto = binary.BigEndian.Uint16(frame[at-2:])
-		if proto != etherTag && proto != etherSTag {
-			return proto, frame[at:]
-		}
-		at += 4
-	}
-	return 0, nil
-}
-
-// mend writes the length into an IPv4 header that has none: a segment that a network card
-// was to take apart.
-func mend(frame []byte) {
-	proto, ip := ipOf(frame)
-	if proto == etherIPv4 && len(ip) >= 20 && ip[2] == 0 && ip[3] == 0 {
-		binary.BigEndian.PutUint16(ip[2:], uint16(min(len(ip), 0xffff))) //nolint:gosec // bounded
-	}
-}
-
-// The reasons for passing over a packet.
-const (
-	skipLink     = "of other link types"
-	skipNotIP    = "not IP"
-	skipNotTCP   = "not TCP"
-	skipFragment = "fragmented"
-	skipShort    = "too short or malformed"
-)
-
-// reasonOf tells why a frame has no segment that could be read.
-func reasonOf(frame []byte) string {
-	const tcp, fragmentHeader = 6, 44
-	proto, ip := ipOf(frame)
-	switch {
-	case proto == etherIPv4 && len(ip) >= 20:
-		switch {
-		case binary.BigEndian.Uint16(ip[6:])&0x3fff != 0: // more fragments, or an offset
-			return skipFragment
-		case ip[9] != tcp:
-			return skipNotTCP
-		}
-	case proto == etherIPv6 && len(ip) >= 40:
-		switch next := ip[6]; next {
-		case fragmentHeader:
-			return skipFragment
-		case tcp, 0, 43, 60, 51: // or behind extension headers
-		default:
-			return skipNotTCP
-		}
-	case proto != etherIPv4 && proto != etherIPv6 && proto != 0:
-		return skipNotIP
-	}
-	return skipShort
 }
