@@ -21,9 +21,11 @@ func (b *builder) label(a *Arrow) []Piece {
 	}
 	switch m := e.Body.(type) {
 	case *tracer.Segment:
+		b.learnISN(a.From, m)
+		m = b.related(a.From, m)
 		add(PieceFlags, m.Flags.String())
-		acked, shifted := b.numbers(&ps, a, m)
-		add(PieceOptions, options(m, acked, shifted, b.o.Raw))
+		acked := b.numbers(&ps, a, m)
+		add(PieceOptions, options(m, acked, b.o.Raw))
 		if m.Win == 0 && !m.Flags.Has(tracer.RST) || slices.Contains(m.Notes, "window-update") {
 			add(PieceOptions, "win "+strconv.FormatUint(uint64(m.Win), 10))
 		}
@@ -107,30 +109,41 @@ func (b *builder) client(e *tracer.Event) string {
 	return e.Remote.String()
 }
 
+// display returns what the initial numbers of an arrow's sender and of its other end are
+// shown as; ok is false where nothing else than 0 was asked for.
+func (b *builder) display(a *Arrow) (own, other uint32, ok bool) {
+	n := b.o.Numbers
+	switch {
+	case n == nil || b.o.Raw:
+		return 0, 0, false
+	case a.From == 1:
+		return n.Server, n.Client, true
+	default:
+		return n.Client, n.Server, true
+	}
+}
+
 // numbers adds the pieces with sequence and acknowledgment number and length. It returns
 // the initial number, for display, of the end that the segment acknowledges.
-func (b *builder) numbers(ps *[]Piece, a *Arrow, m *tracer.Segment) (acked uint32, shifted bool) {
-	if n := b.o.Numbers; n != nil && !b.o.Raw && m.HasRel {
-		own, other := n.Client, n.Server
-		if a.From == 1 {
-			own, other = other, own
-		}
+func (b *builder) numbers(ps *[]Piece, a *Arrow, m *tracer.Segment) (acked uint32) {
+	own, other, asked := b.display(a)
+	if asked && m.HasRel {
 		text := strconv.FormatUint(uint64(own+m.RelSeq), 10) + "(" + strconv.Itoa(m.Len) + ")"
 		if m.HasRelAck {
 			text += " ack " + strconv.FormatUint(uint64(other+m.RelAck), 10)
 		}
 		*ps = append(*ps, Piece{PieceNumbers, text})
-		return other, true
+		return other
 	}
 	add := func(name, number string) { *ps = append(*ps, Piece{PieceNumbers, name + " " + number}) }
-	add("seq", b.number(m.RelSeq, m.Seq, m.HasRel))
+	add("seq", b.number(own+m.RelSeq, m.Seq, m.HasRel))
 	if m.Flags.Has(tracer.ACK) {
-		add("ack", b.number(m.RelAck, m.Ack, m.HasRelAck))
+		add("ack", b.number(other+m.RelAck, m.Ack, m.HasRelAck))
 	}
 	if m.Len > 0 {
 		add("len", strconv.Itoa(m.Len))
 	}
-	return 0, false
+	return other
 }
 
 // number is a relative number, or the wire's own, marked where it was not asked for.
@@ -147,7 +160,7 @@ func (b *builder) number(rel, wire uint32, known bool) string {
 
 // options are a segment's options in short. Timestamps, which every segment has, are told
 // on SYNs only.
-func options(m *tracer.Segment, acked uint32, shifted, raw bool) string {
+func options(m *tracer.Segment, acked uint32, raw bool) string {
 	var parts []string
 	o := &m.Opts
 	if o.MSS != 0 {
@@ -167,10 +180,7 @@ func options(m *tracer.Segment, acked uint32, shifted, raw bool) string {
 	}
 	var isn uint32
 	if m.HasRelAck && !raw {
-		isn = m.Ack - m.RelAck
-		if shifted {
-			isn -= acked
-		}
+		isn = m.Ack - m.RelAck - acked
 	}
 	for _, s := range o.SACK {
 		parts = append(parts, strconv.FormatUint(uint64(s.Left-isn), 10)+"-"+strconv.FormatUint(uint64(s.Right-isn), 10))

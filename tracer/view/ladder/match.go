@@ -80,6 +80,7 @@ func (b *builder) match(items []view.Item) {
 			last[a.To] = max(last[a.To], a.Received.N)
 		}
 	}
+	b.learnISNs(items)
 	for _, a := range b.Arrows {
 		a.Fate = fate(a, both, last[a.To])
 		a.Label = b.label(a)

@@ -20,6 +20,7 @@ type builder struct {
 	gaps    map[int]*tracer.Event
 	items   []view.Item
 	latest  [2]int // by lane: the row of what happened there last
+	isns    [2]isn // by lane: as of the arrow that is labelled
 }
 
 // together is how close what stands in one row happened.

@@ -76,3 +76,27 @@ func TestNoSegmentsAtAll(t *testing.T) {
 		t.Errorf("tiles: %s", got)
 	}
 }
+
+// Segments that come after the end of their connection count in the table and the tiles.
+func TestSegmentsAfterTheEnd(t *testing.T) {
+	k := talk{words: "hello"}
+	client, child := k.connect(k.listen())
+	k.send(client, child, 2)
+	k.reset(client, child, "connection reset by peer")
+	k.segment(client, child, tracer.PSH|tracer.ACK, 1001, 1, 1000, "retransmission")
+	k.segment(child, client, tracer.RST, 1, 0, 0)
+	b, err := newBook(view.New(header, k.events), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for column, want := range map[int]string{3: "2,000 / 0", 4: "6 / 4", 5: "1"} {
+		if got := b.Rows[0].Cells[column].Text; got != want {
+			t.Errorf("%s: %q, want %q", b.Columns[column].Name, got, want)
+		}
+	}
+	for _, want := range []tile{{Name: "segments", Value: "10"}, {Name: "retransmitted", Value: "1", Bad: true}} {
+		if !slices.Contains(b.Tiles, want) {
+			t.Errorf("tiles: %+v, want %+v", b.Tiles, want)
+		}
+	}
+}

@@ -46,6 +46,7 @@ type conn struct {
 	in, out       flow
 	retransmits   uint64
 	end           *tracer.End
+	atEnd         counts // what was counted of it when it ended
 	roundTrips    RoundTrips
 	rtt           times
 	totals        *totals
@@ -62,7 +63,12 @@ const (
 	proved                // a state, a listener of its own, or that it opened
 )
 
-// flow counts one direction, for a connection whose end does not say.
+// counts are what a connection's segments come to.
+type counts struct {
+	bytesOut, bytesIn, segmentsOut, segmentsIn, retransmits uint64
+}
+
+// flow counts one direction.
 type flow struct {
 	segments uint64
 	next     uint64 // one behind the highest byte's sequence number, not wrapped
@@ -129,8 +135,16 @@ func (c *conn) event(e *tracer.Event) {
 			c.opener(tracer.Active)
 		}
 	case *tracer.End:
-		c.end = b
+		c.end, c.atEnd = b, c.counts()
 	default:
+	}
+}
+
+// late takes note of an event after the connection's end: a FIN that is sent again, the RST
+// of an abort. It is counted, and changes nothing else of what is known.
+func (c *conn) late(e *tracer.Event) {
+	if g, ok := e.Body.(*tracer.Segment); ok {
+		c.count(e, g)
 	}
 }
 
@@ -165,6 +179,11 @@ func (c *conn) segment(e *tracer.Event, g *tracer.Segment) {
 	if asks {
 		c.opener(map[tracer.Direction]tracer.Role{tracer.Out: tracer.Active, tracer.In: tracer.Passive}[g.Dir])
 	}
+	c.count(e, g)
+}
+
+// count counts a segment, and times it.
+func (c *conn) count(e *tracer.Event, g *tracer.Segment) {
 	if g.Dir == tracer.Out {
 		again := slices.Contains(g.Notes, "retransmission")
 		c.out.add(g)
@@ -215,25 +234,49 @@ func (c *conn) isListener() bool {
 
 // line returns what is to be told of it at a time.
 func (c *conn) line(at time.Duration) *Conn {
+	n := c.total()
 	l := &Conn{
 		ID: c.id, Stack: c.stack, Local: c.local, Remote: c.remote, Role: c.role, States: c.states.names(),
-		BytesOut: c.out.bytes(), BytesIn: c.in.bytes(), SegmentsOut: c.out.segments, SegmentsIn: c.in.segments,
-		Retransmits: c.retransmits, RTT: c.rtt.summary(), Opened: c.opened, Duration: at - c.opened,
+		BytesOut: n.bytesOut, BytesIn: n.bytesIn, SegmentsOut: n.segmentsOut, SegmentsIn: n.segmentsIn,
+		Retransmits: n.retransmits, RTT: c.rtt.summary(), Opened: c.opened, Duration: at - c.opened,
 	}
 	x := c.end
 	if x == nil {
 		l.Open, l.State = true, c.state.String()
 		return l
 	}
-	// What the stack counted counts: a trace of states has no segments.
 	if x.Role != "" {
 		l.Role = x.Role
 	}
-	l.BytesOut, l.BytesIn = x.BytesOut, x.BytesIn
-	l.SegmentsOut, l.SegmentsIn, l.Retransmits = x.SegmentsOut, x.SegmentsIn, x.Retransmits
 	l.Opened, l.Duration, l.How = x.Opened, x.Duration, x.How
 	return l
 }
+
+// counts returns what the trace's segments of the connection come to so far.
+func (c *conn) counts() counts {
+	return counts{c.out.bytes(), c.in.bytes(), c.out.segments, c.in.segments, c.retransmits}
+}
+
+// total returns all that is known of the connection's segments. What its end counted
+// counts, as a trace of states has no segments and another may lack some; with it counts
+// what the trace has after the end, which the end could not know.
+func (c *conn) total() counts {
+	n, x := c.counts(), c.end
+	if x == nil {
+		return n
+	}
+	return counts{
+		bytesOut:    x.BytesOut + grown(max(c.atEnd.bytesOut, x.BytesOut), n.bytesOut),
+		bytesIn:     x.BytesIn + grown(max(c.atEnd.bytesIn, x.BytesIn), n.bytesIn),
+		segmentsOut: x.SegmentsOut + n.segmentsOut - c.atEnd.segmentsOut,
+		segmentsIn:  x.SegmentsIn + n.segmentsIn - c.atEnd.segmentsIn,
+		retransmits: x.Retransmits + n.retransmits - c.atEnd.retransmits,
+	}
+}
+
+// grown returns by how much a count of bytes without repeats went beyond one from before:
+// what the end knew of, and the trace lacks, may come again after it.
+func grown(was, now uint64) uint64 { return max(was, now) - was }
 
 // reached are the states that a connection came to: which, and in which order (four bits
 // each, the first lowest).

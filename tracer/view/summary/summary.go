@@ -15,6 +15,11 @@ import (
 // began first is told as far as it is known, and what it does afterwards is not looked at.
 const maxOpen = 1 << 17
 
+// maxEnded is how many connections that have ended wait for segments after their end: where
+// more have, the one that ended first is told, and what comes of it afterwards is not
+// looked at.
+const maxEnded = 1 << 13
+
 // These bound, over all connections, the segments that are timed and the times that are kept
 // each by itself.
 const (
@@ -43,13 +48,12 @@ type Options struct {
 	Stacks []string
 }
 
-// Summary reads a trace and tells each connection when it has ended.
+// Summary reads a trace and tells each connection.
 type Summary struct {
 	o      Options
 	tell   func(*Conn) error
-	open   map[uint32]*conn
-	first  *conn // of those that are open, in the order in which they began
-	last   *conn
+	open   *queue // in the order in which they began
+	ended  *queue // in the order in which they ended: segments may still come
 	done   ids    // they have been told, or are listeners
 	accept ids    // they are other connections' listeners
 	parent uint32 // the one of the last event that had any
@@ -59,9 +63,48 @@ type Summary struct {
 	end    time.Duration
 	err    error
 
-	maxOpen, maxDone int
-	timedRoom        int // how many more segments may be timed
-	exactRoom        int // how many more times may be kept each by itself
+	maxOpen, maxEnded, maxDone int
+
+	timedRoom int // how many more segments may be timed
+	exactRoom int // how many more times may be kept each by itself
+}
+
+// queue holds connections in an order, and finds them by id.
+type queue struct {
+	byID        map[uint32]*conn
+	first, last *conn
+}
+
+func newQueue() *queue { return &queue{byID: map[uint32]*conn{}} }
+
+// add puts a connection behind the others.
+func (q *queue) add(c *conn) {
+	c.before, c.after = q.last, nil
+	if q.last != nil {
+		q.last.after = c
+	} else {
+		q.first = c
+	}
+	q.last = c
+	q.byID[c.id] = c
+}
+
+// remove takes out a connection, where it is in the queue.
+func (q *queue) remove(c *conn) {
+	if q.byID[c.id] != c {
+		return
+	}
+	delete(q.byID, c.id)
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		q.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		q.last = c.before
+	}
 }
 
 // ids is a set of connections' ids: bit id%64 of word id/64.
@@ -77,13 +120,14 @@ func (s ids) add(id uint32, words int) {
 	s[id/64] |= 1 << (id % 64)
 }
 
-// New returns a Summary that calls tell with each connection: with one that has ended, at
-// its end; then with those that had not, in the order in which they began. The Conn is
-// tell's to keep.
+// New returns a Summary that calls tell with each connection: with those that have ended, in
+// the order of their ends; then with those that had not, in the order in which they began.
+// What has ended is told once many others have too, and by Finish, for segments of it may
+// come after its end. The Conn is tell's to keep.
 func New(o Options, tell func(*Conn) error) *Summary {
 	return &Summary{
-		o: o, tell: tell, maxOpen: maxOpen, maxDone: maxDone, timedRoom: maxAllTimed, exactRoom: maxAllExact,
-		open: map[uint32]*conn{}, done: ids{}, accept: ids{}, stacks: map[string]*totals{},
+		o: o, tell: tell, maxOpen: maxOpen, maxEnded: maxEnded, maxDone: maxDone, timedRoom: maxAllTimed, exactRoom: maxAllExact,
+		open: newQueue(), ended: newQueue(), done: ids{}, accept: ids{}, stacks: map[string]*totals{},
 	}
 }
 
@@ -107,7 +151,7 @@ func (s *Summary) Add(e *tracer.Event) error {
 func (s *Summary) accepts(id uint32) {
 	s.parent = id
 	s.accept.add(id, s.maxDone)
-	if c := s.open[id]; c != nil {
+	if c := s.open.byID[id]; c != nil {
 		s.listener(c)
 	}
 }
@@ -119,21 +163,40 @@ func (s *Summary) take(e *tracer.Event) {
 	if e.Conn == 0 || s.done.has(e.Conn) {
 		return
 	}
-	c := s.conn(e, t)
+	if c := s.ended.byID[e.Conn]; c != nil {
+		c.late(e)
+	} else {
+		s.event(s.conn(e, t), e)
+	}
+	s.tellEnded()
+}
+
+// event takes an event of a connection that has not ended.
+func (s *Summary) event(c *conn, e *tracer.Event) {
 	c.event(e)
-	_, ended := e.Body.(*tracer.End)
 	switch {
 	case c.listener:
 		s.listener(c)
-	case ended:
-		s.finish(c, e.T)
+	case c.end != nil:
+		s.open.remove(c)
+		s.ended.add(c)
+	}
+}
+
+// tellEnded tells those that ended first, where too many wait or where they take up the room
+// of those that are open.
+func (s *Summary) tellEnded() {
+	for s.ended.first != nil && (len(s.ended.byID) > s.maxEnded || s.timedRoom <= 0 || s.exactRoom <= 0) {
+		s.finish(s.ended.first, s.end)
 	}
 }
 
 // Finish tells what has not ended and returns the totals, a stack each.
 func (s *Summary) Finish() (Totals, error) {
-	for s.first != nil {
-		s.finish(s.first, s.end)
+	for _, q := range []*queue{s.ended, s.open} {
+		for q.first != nil {
+			s.finish(q.first, s.end)
+		}
 	}
 	all := Totals{Duration: s.end, Stacks: []Stack{}}
 	for _, name := range s.order {
@@ -144,24 +207,18 @@ func (s *Summary) Finish() (Totals, error) {
 
 // conn returns the event's connection, a new one where it is the first of it.
 func (s *Summary) conn(e *tracer.Event, t *totals) *conn {
-	if c := s.open[e.Conn]; c != nil {
+	if c := s.open.byID[e.Conn]; c != nil {
 		return c
 	}
-	if len(s.open) >= s.maxOpen {
-		s.finish(s.first, s.end)
+	if len(s.open.byID) >= s.maxOpen {
+		s.finish(s.open.first, s.end)
 	}
-	c := &conn{id: e.Conn, stack: t.Name, opened: e.T, totals: t, before: s.last, listener: s.accept.has(e.Conn)}
+	c := &conn{id: e.Conn, stack: t.Name, opened: e.T, totals: t, listener: s.accept.has(e.Conn)}
 	c.roundTrips.room, c.rtt.room = &s.timedRoom, &s.exactRoom
 	if e.Parent != 0 {
 		c.in = s.syns.take(e)
 	}
-	if s.last != nil {
-		s.last.after = c
-	} else {
-		s.first = c
-	}
-	s.last = c
-	s.open[e.Conn] = c
+	s.open.add(c)
 	return c
 }
 
@@ -186,19 +243,10 @@ func (s *Summary) listener(c *conn) {
 	s.forget(c)
 }
 
-// forget takes a connection off those that are open.
+// forget takes a connection off those that are kept.
 func (s *Summary) forget(c *conn) {
-	delete(s.open, c.id)
-	if c.before != nil {
-		c.before.after = c.after
-	} else {
-		s.first = c.after
-	}
-	if c.after != nil {
-		c.after.before = c.before
-	} else {
-		s.last = c.before
-	}
+	s.open.remove(c)
+	s.ended.remove(c)
 	s.done.add(c.id, s.maxDone)
 	c.roundTrips.drop()
 	c.rtt.drop()

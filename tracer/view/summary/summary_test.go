@@ -73,6 +73,7 @@ func naiveConn(events []tracer.Event, id uint32) *Conn {
 	}
 	type bytes struct{ first, end int64 }
 	var flows [2]*bytes
+	var known [2]uint64 // bytes, at the end
 	payload := func(dir int, b *tracer.Segment) {
 		if b.Len == 0 {
 			return
@@ -90,7 +91,32 @@ func naiveConn(events []tracer.Event, id uint32) *Conn {
 		}
 		flows[dir].end = max(flows[dir].end, seq+int64(b.Len))
 	}
+	count := func(b *tracer.Segment) {
+		switch {
+		case b.Dir == tracer.Out:
+			c.SegmentsOut++
+			if slices.Contains(b.Notes, "retransmission") {
+				c.Retransmits++
+			}
+			payload(0, b)
+		case b.Dropped == "":
+			c.SegmentsIn++
+			payload(1, b)
+		}
+	}
+	size := func(dir int) uint64 {
+		if flows[dir] == nil {
+			return 0
+		}
+		return uint64(flows[dir].end - flows[dir].first)
+	}
 	for i, e := range events {
+		if !c.Open {
+			if b, ok := e.Body.(*tracer.Segment); ok && e.Conn == id {
+				count(b)
+			}
+			continue
+		}
 		if e.Parent == id {
 			return nil
 		}
@@ -148,41 +174,27 @@ func naiveConn(events []tracer.Event, id uint32) *Conn {
 					opener(tracer.Active)
 				}
 			}
-			if b.Dir == tracer.In && b.Dropped != "" {
-				continue
-			}
-			dir := 0
-			if b.Dir == tracer.In {
-				dir = 1
-				c.SegmentsIn++
-			} else {
-				c.SegmentsOut++
-				if slices.Contains(b.Notes, "retransmission") {
-					c.Retransmits++
-				}
-			}
-			payload(dir, b)
+			count(b)
 		case *tracer.End:
 			c.Open, c.State, c.How = false, "", b.How
 			if b.Role != "" {
 				role = b.Role
 			}
-			c.BytesIn, c.BytesOut, c.SegmentsIn, c.SegmentsOut, c.Retransmits = b.BytesIn, b.BytesOut, b.SegmentsIn, b.SegmentsOut, b.Retransmits
+			c.SegmentsIn, c.SegmentsOut, c.Retransmits = b.SegmentsIn, b.SegmentsOut, b.Retransmits
+			c.BytesOut, known[0] = b.BytesOut, max(b.BytesOut, size(0))
+			c.BytesIn, known[1] = b.BytesIn, max(b.BytesIn, size(1))
 			c.Opened, c.Duration, c.Role = b.Opened, b.Duration, role
-			return c
 		default:
 		}
 	}
-	if !told || !shown && (strays || !answered) {
+	if c.Open && (!told || !shown && (strays || !answered)) {
 		return nil
 	}
-	c.Role, c.Duration = role, events[len(events)-1].T-c.Opened
-	if f := flows[0]; f != nil {
-		c.BytesOut = uint64(f.end - f.first)
+	if c.Open {
+		c.Role, c.Duration = role, events[len(events)-1].T-c.Opened
 	}
-	if f := flows[1]; f != nil {
-		c.BytesIn = uint64(f.end - f.first)
-	}
+	c.BytesOut += max(size(0), known[0]) - known[0]
+	c.BytesIn += max(size(1), known[1]) - known[1]
 	return c
 }
 
@@ -336,7 +348,7 @@ func TestManyTimes(t *testing.T) {
 	checkRTT(t, append(fewSamples, manySamples...), few.summary())
 }
 
-// TestBounded: neither ended connections nor too many open ones are kept.
+// TestBounded: neither too many ended connections nor too many open ones are kept.
 func TestBounded(t *testing.T) {
 	told := map[bool]int{}
 	s := New(Options{}, func(c *Conn) error { told[c.Open]++; return nil })
@@ -345,21 +357,21 @@ func TestBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const maxOpen, maxDone = 100, 1000
+	const maxOpen, maxEnded, maxDone = 100, 10, 1000
 	const n = maxOpen + 1000
-	s.maxOpen, s.maxDone = maxOpen, maxDone
+	s.maxOpen, s.maxEnded, s.maxDone = maxOpen, maxEnded, maxDone
 	for id := uint32(1); id <= n; id++ {
 		add(id, &tracer.StateChange{From: tracer.Closed, To: tracer.SynSent})
 	}
-	if len(s.open) != maxOpen || told[true] != 1000 {
-		t.Fatalf("%d open, %v told", len(s.open), told)
+	if len(s.open.byID) != maxOpen || told[true] != 1000 {
+		t.Fatalf("%d open, %v told", len(s.open.byID), told)
 	}
 	add(1, &tracer.StateChange{From: tracer.SynSent, To: tracer.Closed}) // it has been told
 	for id := uint32(1); id <= n; id++ {
 		add(id, &tracer.End{How: tracer.HowFIN})
 	}
-	if len(s.open) != 0 || told[false] != maxOpen || told[true] != 1000 || len(s.done) > n/64+1 {
-		t.Fatalf("%d open, %v told, %d words", len(s.open), told, len(s.done))
+	if len(s.open.byID) != 0 || len(s.ended.byID) != maxEnded || told[false] != maxOpen-maxEnded || told[true] != 1000 || len(s.done) > n/64+1 {
+		t.Fatalf("%d open, %d ended, %v told, %d words", len(s.open.byID), len(s.ended.byID), told, len(s.done))
 	}
 	for id := uint64(1); id < maxDone*2; id++ {
 		add(uint32(id*64), &tracer.End{})
@@ -402,6 +414,7 @@ func TestTotalsAreBounded(t *testing.T) {
 func TestTellErrs(t *testing.T) {
 	broken := errors.New("broken")
 	s := New(Options{}, func(*Conn) error { return broken })
+	s.maxEnded = 0
 	if err := s.Add(&tracer.Event{Conn: 1, Body: &tracer.End{}}); !errors.Is(err, broken) {
 		t.Errorf("Add: %v", err)
 	}
