@@ -179,6 +179,9 @@ func applyTrace(c *cli.Context, cfg *config.Config) error {
 	if c.IsSet("rotate-count") && cfg.Trace.RotateSize == 0 {
 		return usageErr("run: --rotate-count %d: nothing begins another file: give --rotate-size too", cfg.Trace.RotateCount)
 	}
+	if c.IsSet("rotate-size") && cfg.Trace.RotateSize > 0 && len(cfg.Trace.Files) == 0 {
+		return usageErr("run: --rotate-size %s: no file is written: give -w FILE too", c.String("rotate-size"))
+	}
 	return nil
 }
 
