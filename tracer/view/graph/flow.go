@@ -279,7 +279,8 @@ func (f *flow) change(e *tracer.Event, b *tracer.TCB) {
 }
 
 // findLost marks what was lost on its way, where the receiver's side of the link tells of
-// it: the k-th time that the same bytes are sent is the k-th time that they come there.
+// it: the k-th time that the same bytes are sent is the k-th time that they come there, the
+// link's duplicates apart.
 func (f *flow) findLost(t *view.Trace, to *view.Conn, isn *unwrapper) {
 	type bytes struct {
 		from, to int64
@@ -290,7 +291,7 @@ func (f *flow) findLost(t *view.Trace, to *view.Conn, isn *unwrapper) {
 	at := unwrapper{known: true, isn: isn.isn}
 	for _, i := range ownEvents(t, to) {
 		b, ok := t.Events[i].Body.(*tracer.Segment)
-		if !ok || b.Dir != tracer.In {
+		if !ok || b.Dir != tracer.In || noted(b, "duplicate") {
 			continue
 		}
 		from := at.at(b.Seq)

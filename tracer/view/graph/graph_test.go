@@ -418,6 +418,22 @@ func TestNothing(t *testing.T) {
 	}
 }
 
+// TestLostAfterDuplicate: what comes twice by the link's doing was sent once, and a loss after
+// it is of the sending after it.
+func TestLostAfterDuplicate(t *testing.T) {
+	m := &maker{}
+	m.seg(0, 1, tracer.Out, 1, 1, 100)
+	m.seg(1*ms, 2, tracer.In, 1, 1, 100, "duplicated")
+	m.seg(1*ms, 2, tracer.In, 1, 1, 100, "retransmission", "duplicate")
+	m.seg(2*ms, 1, tracer.Out, 1, 1, 100, "retransmission")
+	m.seg(3*ms, 2, tracer.In, 1, 1, 100).Dropped = "impairment: loss"
+	trace := m.trace()
+	f := choose(trace, trace.Conn(1), tracer.Out)
+	if len(f.segs) != 2 || f.segs[0].lost || !f.segs[1].lost {
+		t.Errorf("%+v", f.segs)
+	}
+}
+
 // TestNothingThisWay: where a trace has nothing of a direction, the graphs of it have their
 // axes and say so.
 func TestNothingThisWay(t *testing.T) {
