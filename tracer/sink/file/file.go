@@ -28,7 +28,7 @@ func New(w io.Writer) *File { return &File{w: w, name: "trace"} }
 
 // Create makes the file at path (mode 0644), or empties the one that is there, and returns
 // a File that writes to it and closes it. It errs where another File writes that one (a lock,
-// by flock, which readers need not heed). "-" is the standard output, which is not closed.
+// by flock; only SMB keeps readers out by it). "-" is the standard output, which is not closed.
 // Of a FIFO it waits for the reader: see [Options].
 func Create(path string, o Options) (*File, error) {
 	switch {
@@ -64,7 +64,7 @@ func createAdvice(path string, err error) string {
 	case errors.Is(err, errSpecial):
 		return "name a regular file, or leave out the size at which it rotates"
 	case errors.Is(err, errTaken):
-		return "end that one first, or choose another file"
+		return "end that program first, or choose another file"
 	case errors.Is(err, errNoReader):
 		return "start the program that reads it, such as wireshark -k -i " + path
 	case errors.Is(err, fs.ErrNotExist):

@@ -171,7 +171,7 @@ func TestTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range []string{path, other} {
-			if _, err := Create(p, Options{}); err == nil || !strings.Contains(err.Error(), "another program writes it: end that one first") {
+			if _, err := Create(p, Options{}); err == nil || !strings.Contains(err.Error(), "it is being written by another program, or given twice: end that program first") {
 				t.Errorf("%s, %s: %v", when, p, err)
 			}
 		}
@@ -198,6 +198,38 @@ func TestTaken(t *testing.T) {
 	}
 	if st, err := os.Stat(path); err != nil || st.Size() != 0 {
 		t.Errorf("not emptied: %v, %v", st, err)
+	}
+}
+
+// TestTakenTooLate: a file that was opened, and that its writer then put behind another, is no
+// longer the one of that name.
+func TestTakenTooLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.jsonl")
+	f, err := Create(path, Options{Size: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, f, 0, 2)
+	second, err := os.OpenFile(path, flags, mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	st, err := second.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := take(second, st, path); !errors.Is(err, errTaken) {
+		t.Errorf("while it is written: %v", err)
+	}
+	if err := f.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if err := take(second, st, path); !errors.Is(err, errTaken) {
+		t.Errorf("once it has another name: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

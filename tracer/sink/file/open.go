@@ -42,7 +42,7 @@ const (
 var (
 	errSpecial  = errors.New("no regular file: it cannot be followed by another")
 	errNoReader = errors.New("a FIFO that nobody reads")
-	errTaken    = errors.New("another program writes it")
+	errTaken    = errors.New("it is being written by another program, or given twice")
 )
 
 // open opens a file to be written from its start.
@@ -67,7 +67,7 @@ func openFile(path string, flags int) (*os.File, error) {
 	}
 	st, err := f.Stat()
 	if err == nil && st.Mode().IsRegular() {
-		if err = lock(f); err == nil {
+		if err = take(f, st, path); err == nil {
 			err = f.Truncate(0)
 		}
 	}
@@ -76,6 +76,19 @@ func openFile(path string, flags int) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// take locks the file that was opened at path. Between the two its writer may have put it
+// behind another.
+func take(f *os.File, st fs.FileInfo, path string) error {
+	if err := lock(f); err != nil {
+		return err
+	}
+	there, err := os.Stat(path)
+	if err != nil || !os.SameFile(st, there) {
+		return errTaken
+	}
+	return nil
 }
 
 // openFIFO opens a FIFO, when somebody reads it.

@@ -23,10 +23,8 @@ func (f *File) Next() error {
 	if f.failed {
 		return fmt.Errorf("write %s: an earlier write failed", f.name)
 	}
-	err := f.Close()
-	if err == nil {
-		err = shift(f.path, f.o.Count)
-	}
+	// The file is ours until it has its other name.
+	err := errors.Join(shift(f.path, f.o.Count), f.Close())
 	var next *os.File
 	if err == nil {
 		// O_EXCL: what stands there now is somebody else's.
