@@ -172,10 +172,14 @@ func (d *desk) serve(ctx context.Context, t *served) error {
 	}
 	t.unwatch()
 	t.ctl.stop()
+	stopped := ctx.Err() != nil
+	if err != nil && t.t != nil {
+		t.t.stop() // two tests never send at a time
+	}
 	last := d.release(t) // before the client is told the end: it may come back at once
 	switch {
 	case err == nil:
-	case ctx.Err() != nil:
+	case stopped:
 		_ = t.ctl.say(serverTerminate) // the client may be gone, and nobody is left to care
 		err = nil
 		t.ctl.hangUp() // before the streams, whose end would come as a surprise
