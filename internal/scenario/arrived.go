@@ -62,7 +62,7 @@ func (s *stage) allTaken(ctx context.Context) error {
 			last[events[i].Remote] = i
 		}
 	}
-	return patiently(ctx, func(ctx context.Context) error {
+	return patiently(ctx, lastWait, func(ctx context.Context) error {
 		for _, i := range last {
 			if err := s.takenLast(ctx, events[:i+1]); err != nil {
 				return err
@@ -91,15 +91,19 @@ func sends(e *tracer.Event) bool {
 	return ok && b.Dir == tracer.Out && e.Conn != 0
 }
 
-// lastWait is how long to wait for Linux to take what was sent to it last. What it then
-// still lacks it need not get: a full queue may have dropped it.
-const lastWait = time.Second
+// How long to wait for Linux to take what was sent to it last, at a run's end and in its
+// course. What it then still lacks it need not get: a full queue may have dropped it, or it
+// waits for data before it takes a connection (TCP_DEFER_ACCEPT).
+const (
+	lastWait  = time.Second
+	stateWait = 10 * time.Second
+)
 
 var errLastWait = errors.New("not all that was sent has come")
 
-// patiently lets wait go on until lastWait is over.
-func patiently(ctx context.Context, wait func(context.Context) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, lastWait, errLastWait)
+// patiently lets wait go on until the time is over.
+func patiently(ctx context.Context, long time.Duration, wait func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, long, errLastWait)
 	defer cancel()
 	if err := wait(ctx); !errors.Is(err, errLastWait) {
 		return err

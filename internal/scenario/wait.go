@@ -56,7 +56,7 @@ func (p *program) wait(ctx context.Context, s *sequence.Step) error {
 }
 
 // waitInferred waits for a state of an end that is not traced, and until Linux has taken the
-// segment that put it there: the appliance had only sent it.
+// segment that put it there, or need not get it: the appliance had only sent it.
 func (p *program) waitInferred(ctx context.Context, s *sequence.Step) error {
 	w := &inferredWait{infer: infer.New(p.inferring(s.End))}
 	var until []tracer.Event
@@ -73,7 +73,7 @@ func (p *program) waitInferred(ctx context.Context, s *sequence.Step) error {
 	if err != nil || p.took == nil || p.players[s.End] != sequence.Linux {
 		return err
 	}
-	return patiently(ctx, func(ctx context.Context) error { return p.takenLast(ctx, until) })
+	return patiently(ctx, stateWait, func(ctx context.Context) error { return p.takenLast(ctx, until) })
 }
 
 // inferring are the options to infer the states of an end that is not traced.
