@@ -71,7 +71,7 @@ func (d *decider) decide(p *packet, fired []*Rule, queued int) Verdict {
 	for _, rule := range fired {
 		labels = append(labels, rule.label())
 		v.Rule = strings.Join(labels, "; ")
-		if rule.Name != "" {
+		if rule.Name != "" && (rule.Action != Corrupt || p.length > 0) {
 			names = append(names, rule.Name)
 			v.named = strings.Join(names, "; ")
 		}

@@ -32,7 +32,7 @@ type Verdict struct {
 	// Rule names the rules that acted, with "; " between; "" when none did.
 	Rule string
 
-	named    string              // the names of those of them that were given one
+	named    string              // the names of those of them that have one and changed something
 	exempt   bool                // not subject to impairment; overtakes what is held
 	planned  bool                // due holds
 	due      tcpip.MonotonicTime // when it may go
@@ -77,7 +77,7 @@ func (v Verdict) Notes() []string {
 	if v.Corrupt {
 		notes = append(notes, "corrupted")
 	}
-	if v.named != "" && len(notes) > 0 { // a rule may have found nothing to do
+	if v.named != "" && len(notes) > 0 { // what a rule asked for may have had no room
 		notes = append(notes, `rule "`+v.named+`"`)
 	}
 	return notes

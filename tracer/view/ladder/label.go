@@ -82,6 +82,9 @@ func (b *builder) note(n string) string {
 	if by, ok := strings.CutPrefix(n, "delayed "); ok {
 		return b.o.Lang.F("delayed %s", clean(by))
 	}
+	if name, ok := strings.CutPrefix(n, "rule "); ok {
+		return b.o.Lang.F("rule %s", clean(name))
+	}
 	return clean(b.o.Lang.T(n))
 }
 

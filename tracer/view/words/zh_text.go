@@ -30,6 +30,7 @@ var zhText = map[string]string{
 	"to %s":           "发往 %s",
 	"message":         "报文",
 	"delayed %s":      "延迟 %s",
+	"rule %s":         "规则 %s",
 	"impairment: %s":  "链路干扰：%s",
 
 	// Timers, variables, ends.
