@@ -12,17 +12,20 @@ func advised(err error) error {
 	if !ok || dial.Op != "dial" {
 		return err
 	}
-	for errno, advice := range map[syscall.Errno]string{
-		syscall.ECONNREFUSED: "nothing listens on that port there: start the server first",
-		syscall.ENETUNREACH:  "no route leads there: connect within the link's network, or name a route in the configuration (routes)",
-		syscall.EHOSTUNREACH: "nobody on the link has that address: see to the other end's addresses",
-		syscall.ETIMEDOUT:    "nobody answered: see whether the other end is up, and what filters on the way",
-	} {
-		if errors.Is(err, errno) {
-			return &advisedError{err, advice}
-		}
+	var advice string
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		advice = "nothing listens on that port there: start the server first"
+	case errors.Is(err, syscall.ENETUNREACH):
+		advice = "no route leads there: connect within the link's network, or name a route in the configuration (routes)"
+	case errors.Is(err, syscall.EHOSTUNREACH):
+		advice = "nobody answers for that address, or for the gateway that leads there: see to the other end's addresses"
+	case errors.Is(err, syscall.ETIMEDOUT):
+		advice = "nobody answered: see whether the other end is up, and what filters on the way"
+	default:
+		return err
 	}
-	return err
+	return &advisedError{err, advice}
 }
 
 // advisedError is an error, and what to do.
