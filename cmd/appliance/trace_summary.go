@@ -20,7 +20,8 @@ func traceSummaryCommand() *cli.Command {
 		Name:      "summary",
 		Usage:     "tell a trace in a line a connection, and its totals",
 		ArgsUsage: "FILE",
-		Description: "A connection is told when it ends, and at the end what has not ended. Bytes are payload,\n" +
+		Description: "Connections are told in the order in which they end, once no more segments of them are\n" +
+			"looked for, and at the end those that have not ended. Bytes are payload,\n" +
 			"without repeats. RTT is the time from a segment to the first ACK, also a selective one, that\n" +
 			"covers it, as the stack saw them. An ACK measures the newest segment that it is the first to\n" +
 			"cover, and none where one of those was sent more than once (RFC 6298, 3). Of an even number\n" +

@@ -205,7 +205,6 @@ func (p *page) clock(kinds []Kind) {
 	if lo == hi {
 		p.still = true
 		for _, q := range p.points(Throughput) { // the segments
-
 			p.order = append(p.order, q.n)
 		}
 		slices.Sort(p.order)

@@ -30,7 +30,7 @@ type Conn struct {
 	State       string         `json:"state,omitempty"` // where it is open: the state that it is in
 }
 
-// conn is what is kept of a connection until it ends.
+// conn is what is kept of a connection until it is told.
 type conn struct {
 	id            uint32
 	stack         string
@@ -141,7 +141,7 @@ func (c *conn) event(e *tracer.Event) {
 }
 
 // late takes note of an event after the connection's end: a FIN that is sent again, the RST
-// of an abort. It is counted, and changes nothing else of what is known.
+// of an abort. It is counted and timed, and changes nothing else of what is known.
 func (c *conn) late(e *tracer.Event) {
 	if g, ok := e.Body.(*tracer.Segment); ok {
 		c.count(e, g)
