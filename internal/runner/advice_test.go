@@ -12,7 +12,9 @@ import (
 
 // TestAdvised: what a connection failed of is said with what to do, and is still found.
 func TestAdvised(t *testing.T) {
-	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)} }
+	dial := func(err error) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", err)}
+	}
 	for _, c := range []struct {
 		err    error
 		advice string
