@@ -114,6 +114,9 @@ func (v *verdicts) verdict(r *scenario.Result) {
 		if r.Forced {
 			took += ", forced by the link"
 		}
+		if r.Replays > 0 {
+			took += fmt.Sprintf(", played %d times: the machine stood still", r.Replays+1)
+		}
 		v.out.printf("%s  %-34s %s  %s\n", paint(v.color, styleGood, "✓"), name, where, took)
 	default:
 		v.out.printf("%s  %-34s %s\n", paint(v.color, styleBad, "✗"), name, where)

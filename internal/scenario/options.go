@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"appliance/internal/lab"
+	"appliance/internal/stall"
 	"appliance/tracer"
 	"appliance/tracer/sequence"
 )
@@ -81,6 +83,9 @@ type Options struct {
 	Watch func(context.Context, *lab.Lab) (over func([]tracer.Event) error, err error)
 	// Log gets what the runner says of itself, one line a call; nil means nobody reads it.
 	Log func(format string, args ...any)
+
+	// still begins to watch whether the machine stands still, and tells at the end for how long.
+	still func() (end func() time.Duration)
 }
 
 // Result is what came of one combination. Its JSON is a contract.
@@ -99,6 +104,9 @@ type Result struct {
 	Clock string `json:"clock,omitempty"`
 	// VirtualMS is how much time passed on the virtual clock; 0 on a real one.
 	VirtualMS float64 `json:"virtual_ms,omitempty"`
+	// Replays is how often it was played before, and failed while the machine stood still; the
+	// rest is of the last time.
+	Replays int `json:"replays,omitempty"`
 	// Trace is the file that has the trace, "" where none was kept.
 	Trace string `json:"trace"`
 	// Mismatch is where the trace and the sequence part; nil where they do not.
@@ -113,6 +121,17 @@ type Result struct {
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Error is what else failed: a step of a program, the time, the world.
 	Error string `json:"error,omitempty"`
+}
+
+// failed tells whether it neither holds nor was left out.
+func (r *Result) failed() bool { return !r.OK && r.Skipped == "" && !r.Interrupted }
+
+// why says what failed.
+func (r *Result) why() string {
+	if r.Mismatch != nil && r.Error == "" {
+		return r.Mismatch.String()
+	}
+	return r.Error
 }
 
 // Name returns what the result is of, for people and file names:
@@ -191,6 +210,9 @@ func (o *Options) complete() error {
 		o.Role = Both
 	}
 	o.Log = once(o.Log)
+	if o.still == nil {
+		o.still = func() func() time.Duration { return stall.Start().Stop }
+	}
 	for _, check := range []error{
 		oneOf("link", o.Links, Pipe, Veth, TAP),
 		oneOf("peer", o.Peers, Self, Linux, Script),

@@ -62,9 +62,38 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	return report, nil
 }
 
-// play makes the result of a combination; nil where there is none. Its error is one that
-// every other combination would have as well.
+// On a real clock what a machine's standing still does to timers is no fault of either end:
+// where a combination failed, and a processor stood still for so long meanwhile, it is played
+// again, so often.
+const (
+	longStill  = 50 * time.Millisecond
+	maxReplays = 3
+)
+
+// play makes the result of a combination, as playOnce; it is the last one's of those that were
+// played again.
 func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Header, []tracer.Event, error) {
+	if c.result().Clock != Real { // time stands still of itself; a watch would not let it rest
+		return c.playOnce(ctx, o)
+	}
+	for replays := 0; ; replays++ {
+		end := o.still()
+		res, header, events, err := c.playOnce(ctx, o)
+		still := end()
+		if res == nil {
+			return nil, header, events, err
+		}
+		res.Replays = replays
+		if err != nil || !res.failed() || still < longStill || replays == maxReplays || ctx.Err() != nil {
+			return res, header, events, err
+		}
+		o.Log("%s: a processor stood still for %s: played again, after %s", res.Name(), still.Round(time.Millisecond), res.why())
+	}
+}
+
+// playOnce makes the result of a combination; nil where there is none. Its error is one that
+// every other combination would have as well.
+func (c *combination) playOnce(ctx context.Context, o *Options) (*Result, tracer.Header, []tracer.Event, error) {
 	res := c.result()
 	if res.Skipped = o.skips(&res); res.Skipped != "" {
 		return &res, tracer.Header{}, nil, nil
