@@ -32,7 +32,7 @@ func (s *Sink) segment(e *tracer.Event, g *tracer.Segment) {
 		r.add(plain, "win "+strconv.FormatUint(uint64(g.Win), 10))
 	}
 	for _, n := range g.Notes {
-		r.add(amber, note(s.o.Lang, n))
+		r.add(amber, s.o.Lang.Note(n))
 	}
 	if g.WireSegments > 1 {
 		r.add(plain, s.o.Lang.F("×%d on the wire", g.WireSegments))
@@ -193,7 +193,7 @@ func (s *Sink) datagram(e *tracer.Event, d *tracer.Datagram) {
 	r := rest{s: s, at: s.ackAt()}
 	r.ends(e)
 	for _, n := range d.Notes {
-		r.add(amber, note(s.o.Lang, n))
+		r.add(amber, s.o.Lang.Note(n))
 	}
 	r.dropped(d.Dropped)
 }

@@ -36,18 +36,6 @@ var (
 	}
 )
 
-// note is a note of a segment; what follows its first word, "delayed 40ms", is its
-// measure or name.
-func note(l words.Lang, n string) string {
-	if d, ok := strings.CutPrefix(n, "delayed "); ok {
-		return l.F("delayed %s", d)
-	}
-	if name, ok := strings.CutPrefix(n, "rule "); ok {
-		return l.F("rule %s", name)
-	}
-	return l.T(n)
-}
-
 // reason is why something was dropped.
 func reason(l words.Lang, why string) string {
 	if rule, ok := strings.CutPrefix(why, "impairment: "); ok {

@@ -45,7 +45,7 @@ func (b *builder) label(a *Arrow) []Piece {
 		add(PieceOptions, b.client(e))
 	}
 	for _, n := range b.notes(a) {
-		add(PieceNote, b.note(n))
+		add(PieceNote, clean(b.o.Lang.Note(n)))
 	}
 	switch a.Fate {
 	case Lost:
@@ -75,17 +75,6 @@ func (b *builder) dropped(why string) string {
 		return b.o.Lang.F("dropped: %s", b.o.Lang.F("impairment: %s", clean(other)))
 	}
 	return b.o.Lang.F("dropped: %s", clean(b.o.Lang.T(why)))
-}
-
-// note is a note in the language of the ladder.
-func (b *builder) note(n string) string {
-	if by, ok := strings.CutPrefix(n, "delayed "); ok {
-		return b.o.Lang.F("delayed %s", clean(by))
-	}
-	if name, ok := strings.CutPrefix(n, "rule "); ok {
-		return b.o.Lang.F("rule %s", clean(name))
-	}
-	return clean(b.o.Lang.T(n))
 }
 
 // notes are what both ends noted about an arrow, each once.

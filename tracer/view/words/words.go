@@ -49,3 +49,14 @@ func Key(english string) string { return english }
 // F is [Lang.T] of a format, with its arguments filled in. A translation that needs them in
 // another order says so by their numbers (%[2]s).
 func (l Lang) F(format string, args ...any) string { return fmt.Sprintf(l.T(format), args...) }
+
+// Note is a packet's note; what follows its first word, "delayed 40ms", is its measure or name.
+func (l Lang) Note(n string) string {
+	if d, ok := strings.CutPrefix(n, "delayed "); ok {
+		return l.F("delayed %s", d)
+	}
+	if name, ok := strings.CutPrefix(n, "rule "); ok {
+		return l.F("rule %s", name)
+	}
+	return l.T(n)
+}
