@@ -2,6 +2,7 @@ package runner
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 )
@@ -25,14 +26,5 @@ func advised(err error) error {
 	default:
 		return err
 	}
-	return &advisedError{err, advice}
+	return fmt.Errorf("%w: %s", err, advice)
 }
-
-// advisedError is an error, and what to do.
-type advisedError struct {
-	error
-	advice string
-}
-
-func (e *advisedError) Error() string { return e.error.Error() + ": " + e.advice }
-func (e *advisedError) Unwrap() error { return e.error }

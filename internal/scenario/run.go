@@ -73,7 +73,7 @@ const (
 // play makes the result of a combination, as playOnce; it is the last one's of those that were
 // played again.
 func (c *combination) play(ctx context.Context, o *Options) (*Result, tracer.Header, []tracer.Event, error) {
-	if c.result().Clock != Real { // time stands still of itself; a watch would not let it rest
+	if c.clock != Real { // time stands still of itself; a watch would not let it rest
 		return c.playOnce(ctx, o)
 	}
 	for replays := 0; ; replays++ {
