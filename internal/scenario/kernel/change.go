@@ -162,6 +162,13 @@ func (ch *chain) add(c Change) {
 // listener tells whether the chain is a listening socket's.
 func (ch *chain) listener() bool { return ch.changes[0].New == rawListen }
 
+// whole tells whether the account has the socket from its beginning on: the first change of
+// one that is older than the account is another. All of a lab's are younger.
+func (ch *chain) whole() bool {
+	first := ch.changes[0]
+	return first.Old == rawClose || first.Old == rawListen && first.New == rawSynRecv
+}
+
 // since is the time of a change by the trace's clock, offset being [Clock]'s.
 func (c Change) since(offset time.Duration) time.Duration {
 	return time.Duration(c.Time) - offset

@@ -143,9 +143,9 @@ func (l *lane) born() (t time.Duration, ok bool) {
 	return 0, false
 }
 
-// fits tells whether a chain can be the lane's, by its ends.
+// fits tells whether a chain can be the lane's, by its beginning and its ends.
 func (l *lane) fits(ch *chain) bool {
-	if l.listener() != ch.listener() {
+	if !ch.whole() || l.listener() != ch.listener() {
 		return false
 	}
 	last := l.events[len(l.events)-1]

@@ -151,6 +151,16 @@ var reconcileTests = map[string]reconcileTest{
 		34 #1 SYN-SENT → ESTABLISHED by segment 30, tracepoint
 		`,
 	},
+	"another lab's listener, older than the account, is closed meanwhile": {
+		inferred: inferredOf(2, serveAt, callAt, "10 LISTEN SYN-RECEIVED segment", "30 SYN-RECEIVED ESTABLISHED segment"),
+		raw: cat(account(9, serveAt, netip.AddrPort{}, "31 LISTEN CLOSE"),
+			account(2, serveAt, callAt, "43 LISTEN SYN_RECV", "44 SYN_RECV ESTABLISHED")),
+		o: ReconcileOptions{NetNS: 5},
+		want: `
+		10 #2 LISTEN → SYN-RECEIVED by segment 10, inferred NEW_SYN_RECV
+		44 #2 SYN-RECEIVED → ESTABLISHED by segment 30, tracepoint
+		`,
+	},
 	"by its calls, whatever else fits": {
 		inferred: inferredOf(1, usAt, themAt, "10 CLOSED SYN-SENT call", "30 SYN-SENT ESTABLISHED segment"),
 		raw: cat(account(1, usAt, themAt, "12 CLOSE SYN_SENT", "34 SYN_SENT ESTABLISHED"),
