@@ -165,8 +165,11 @@ func (o *observer) find(id tuple, via string) *tracked {
 		return c
 	}
 	ep := o.endpoint(id)
-	if ep == nil || c != nil && ep.EndpointState() == tcp.StateListen {
+	if ep == nil {
 		return c // of a dead one, this is the hook that sees it die
+	}
+	if st := ep.EndpointState(); c != nil && (st == tcp.StateListen || isDead(st)) {
+		return c // what the stack has is the listener, which may be closing, and no successor
 	}
 	return o.of(ep, id, via)
 }

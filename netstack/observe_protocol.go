@@ -135,10 +135,13 @@ func (o *observer) probe(s *tcp.TCPEndpointState) {
 // isShownBy tells whether the probe's snapshot is of this endpoint. It has the ends'
 // addresses and not the endpoint: a connection that has just died, and whose last probe
 // is on its way, may have a successor of the same ends by now, or only the listener stands
-// for it. Its death is told by who finds it dead. mu is held.
+// for it, which may be closing itself. Its death is told by who finds it dead. mu is held.
 func (c *tracked) isShownBy(s *tcp.TCPEndpointState) bool {
+	if c.isListener {
+		return false
+	}
 	switch c.ep.EndpointState() {
-	case tcp.StateInitial, tcp.StateBound, tcp.StateListen, tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+	case tcp.StateInitial, tcp.StateBound, tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
 		return false // these the probe does not show
 	default:
 	}
