@@ -280,9 +280,10 @@ func (c *tracked) lateDeath(from tracer.State, via string) tracer.Cause {
 		return c.segmentCause(c.current, from, tracer.Closed)
 	case k != nil:
 		return tracer.Cause{Kind: tracer.CauseCall, N: k.n, What: k.name}
-	case c.firing != nil && c.firing.canEnd(from) && (!c.sentRST || c.firing.isTold):
+	case c.firing != nil && c.firing.canEnd(from) && !c.sentRST:
 		// A connection that a timer ends sends no RST: where one went out, the timer still
-		// waits for the endpoint's lock, and will find that it comes too late.
+		// waits for the endpoint's lock, and will find that it comes too late, or has done
+		// its part, which was no end, and has not said so yet.
 		return c.firing.cause(c)
 	case c.icmp.Kind != "":
 		return c.icmp
